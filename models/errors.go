@@ -1,0 +1,34 @@
+package models
+
+import "errors"
+
+// The errors that cross package borders. Compare with errors.Is; each
+// transport maps them to its own answers in one table.
+var (
+	// ErrInvalidJSON: the bytes are not one JSON object.
+	ErrInvalidJSON = errors.New("not a JSON object")
+	// ErrInvalid: a field does not hold what it must; a *FieldError names it.
+	ErrInvalid = errors.New("invalid event")
+	// ErrKeyConflict: the idempotency key was used before with other content.
+	ErrKeyConflict = errors.New("idempotency key reused with other content")
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrBusy: the queue is full and nothing moved for a while; not stored.
+	ErrBusy = errors.New("busy")
+	// ErrUnavailable: storage refused the write; not stored.
+	ErrUnavailable = errors.New("storage unavailable")
+	// ErrClosed: the hub is shutting down; not stored.
+	ErrClosed = errors.New("shutting down")
+)
+
+// FieldError is ErrInvalid for one field of an event.
+type FieldError struct {
+	Field  string // the JSON member's name
+	Reason string // a sentence fragment in English, safe to show to the sender
+}
+
+// Error names the field and what is wrong with it.
+func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
+
+// Is makes errors.Is(err, ErrInvalid) true.
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid }

@@ -1,0 +1,120 @@
+// Package wire is the one reading and the one writing of events as JSON, for
+// every door: TCP lines, HTTP bodies, the feed. It owns the member names and
+// the strictness (exact case, no duplicate members, one encoding rule), and
+// knows no transport. It runs no goroutine.
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"alerthub/models"
+)
+
+// Origin is what a transport knows of a sender besides its words.
+type Origin struct {
+	Channel models.Channel
+	Peer    string // IP address without port: the source of events that name none
+	Key     string // key given outside the object (HTTP's Idempotency-Key); a "key" member wins
+}
+
+// line is an event as senders write it. Severity is a word or a syslog number.
+type line struct {
+	Source   string         `json:"source"`
+	Severity jsontext.Value `json:"severity"`
+	Message  string         `json:"message"`
+	Key      string         `json:"key"`
+}
+
+var (
+	byteOrderMark = []byte("\uFEFF")
+
+	// Text is made valid before it is decoded, and an escaped lone surrogate
+	// gets the same treatment: it becomes U+FFFD.
+	lenientText = jsontext.AllowInvalidUTF8(true)
+)
+
+// Decode reads one JSON object into a draft. Members are matched exactly,
+// unknown ones are ignored (they stay in the draft's RawPayload), null means
+// absent. Bytes that are not UTF-8 are replaced by U+FFFD first, in the raw
+// payload too.
+//
+// Errors: models.ErrInvalidJSON for anything but one well-formed object
+// without duplicate members; a *models.FieldError for a member of the wrong
+// type or an unusable key. Decode keeps no reference to raw.
+func Decode(raw []byte, from Origin) (models.Draft, error) {
+	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, byteOrderMark))
+	if !utf8.Valid(raw) {
+		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+	}
+	if len(raw) == 0 || raw[0] != '{' {
+		return models.Draft{}, models.ErrInvalidJSON
+	}
+	var l line
+	if err := json.Unmarshal(raw, &l, lenientText); err != nil {
+		return models.Draft{}, decodeError(raw, err)
+	}
+	severity, err := severityWord(l.Severity)
+	if err != nil {
+		return models.Draft{}, err
+	}
+	if l.Key == "" {
+		l.Key = from.Key
+	}
+	return models.NewDraft(models.Input{
+		Source: l.Source, Severity: severity, Message: l.Message, Key: l.Key,
+		Channel: from.Channel, Peer: from.Peer, RawPayload: string(raw),
+	})
+}
+
+// decodeError tells a member of the wrong type in a well-formed object from
+// bytes that are no object at all.
+func decodeError(raw []byte, err error) error {
+	var semantic *json.SemanticError
+	if !errors.As(err, &semantic) || !jsontext.Value(raw).IsValid(lenientText) {
+		return models.ErrInvalidJSON
+	}
+	field := strings.TrimPrefix(string(semantic.JSONPointer), "/")
+	if field == "" {
+		return models.ErrInvalidJSON
+	}
+	return &models.FieldError{Field: field, Reason: "must be a string"}
+}
+
+func severityWord(v jsontext.Value) (string, error) {
+	if len(v) == 0 {
+		return "", nil
+	}
+	switch v.Kind() {
+	case 'n':
+		return "", nil
+	case '0':
+		return string(v), nil
+	case '"':
+		word, err := jsontext.AppendUnquote(nil, v)
+		if err != nil {
+			return "", models.ErrInvalidJSON
+		}
+		return string(word), nil
+	}
+	return "", &models.FieldError{Field: "severity", Reason: "must be a string or a number"}
+}
+
+// SplitArray cuts a JSON array into the raw texts of its items, so that each
+// is decoded, and refused, by itself. The error is models.ErrInvalidJSON.
+func SplitArray(raw []byte) ([][]byte, error) {
+	var items []jsontext.Value
+	if err := json.Unmarshal(raw, &items, lenientText, jsontext.AllowDuplicateNames(true)); err != nil {
+		return nil, models.ErrInvalidJSON
+	}
+	out := make([][]byte, len(items))
+	for i, item := range items {
+		out[i] = item
+	}
+	return out, nil
+}

@@ -1,0 +1,83 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"alerthub/models"
+)
+
+// Event is a stored event as the API and the feed show it.
+type Event struct {
+	ID         int64   `json:"id"`
+	CreatedAt  string  `json:"created_at"` // models.TimeLayout
+	Source     string  `json:"source"`
+	Severity   string  `json:"severity"`
+	Message    string  `json:"message"`
+	Channel    string  `json:"channel"`
+	RawPayload *string `json:"raw_payload"` // null when there was none
+}
+
+// EmailAlert is one row of the outbox as the API shows it.
+type EmailAlert struct {
+	ID            int64   `json:"id"`
+	EventID       int64   `json:"event_id"`
+	CreatedAt     string  `json:"created_at"` // models.TimeLayout
+	Recipient     *string `json:"recipient"`  // null when none is configured
+	Status        string  `json:"status"`
+	Detail        *string `json:"detail"`
+	Attempts      int     `json:"attempts"`
+	NextAttemptAt *string `json:"next_attempt_at"` // null unless pending
+}
+
+// FromEvent makes the shown form of e.
+func FromEvent(e models.Event) Event {
+	return Event{
+		ID: e.ID, CreatedAt: models.FormatTime(e.CreatedAt), Source: e.Source,
+		Severity: string(e.Severity), Message: e.Message, Channel: string(e.Channel),
+		RawPayload: orNull(e.RawPayload),
+	}
+}
+
+// FromEvents is FromEvent for a page; never nil, so that it encodes as [].
+func FromEvents(events []models.Event) []Event {
+	out := make([]Event, len(events))
+	for i, e := range events {
+		out[i] = FromEvent(e)
+	}
+	return out
+}
+
+// FromEmailAlerts makes the shown form of alerts; never nil.
+func FromEmailAlerts(alerts []models.EmailAlert) []EmailAlert {
+	out := make([]EmailAlert, len(alerts))
+	for i, a := range alerts {
+		out[i] = EmailAlert{
+			ID: a.ID, EventID: a.EventID, CreatedAt: models.FormatTime(a.CreatedAt),
+			Recipient: orNull(a.Recipient), Status: string(a.Status), Detail: orNull(a.Detail),
+			Attempts: a.Attempts, NextAttemptAt: timeOrNull(a.NextAttemptAt),
+		}
+	}
+	return out
+}
+
+// Marshal encodes v as compact JSON, replacing what is not UTF-8.
+func Marshal(v any) ([]byte, error) {
+	return json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func timeOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return orNull(models.FormatTime(t))
+}

@@ -1,0 +1,38 @@
+//go:build deps
+
+package deps
+
+import (
+	_ "github.com/a-h/templ"
+	_ "github.com/alecthomas/kong"
+	_ "github.com/chromedp/chromedp"
+	_ "github.com/emersion/go-sasl"
+	_ "github.com/emersion/go-smtp"
+	_ "github.com/glebarez/go-sqlite"
+	_ "github.com/glebarez/sqlite"
+	_ "github.com/go-json-experiment/json"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/gorilla/websocket"
+	_ "github.com/labstack/echo/v4"
+	_ "github.com/labstack/echo/v4/middleware"
+	_ "github.com/nicksnyder/go-i18n/v2/i18n"
+	_ "github.com/olahol/melody"
+	_ "github.com/pb33f/libopenapi"
+	_ "github.com/pb33f/libopenapi-validator"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/xhit/go-simple-mail/v2"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/net/html"
+	_ "golang.org/x/net/http/httpguts"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sync/semaphore"
+	_ "golang.org/x/text/language"
+	_ "golang.org/x/text/message"
+	_ "golang.org/x/time/rate"
+	_ "gopkg.in/yaml.v3"
+	_ "gorm.io/gorm"
+	_ "modernc.org/libc"
+	_ "modernc.org/sqlite/lib"
+	_ "pgregory.net/rapid"
+)
