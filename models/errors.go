@@ -17,6 +17,9 @@ var (
 	ErrBusy = errors.New("busy")
 	// ErrUnavailable: storage refused the write; not stored.
 	ErrUnavailable = errors.New("storage unavailable")
+	// ErrUnknown: the caller gave up waiting for a commit; the event may or
+	// may not be stored. Sending again with the same key is safe.
+	ErrUnknown = errors.New("outcome unknown")
 	// ErrClosed: the hub is shutting down; not stored.
 	ErrClosed = errors.New("shutting down")
 )

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/mail"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+const description = `Network Alert Hub: one durable, live, searchable record of what a network's devices report.
+
+Every setting is a flag and an environment variable; the flag wins. Secrets have no flag, so that
+they never show in the process list: give SMTP_PASS in the environment, or a file's path in
+SMTP_PASS_FILE.
+
+Ports that browsers refuse (5060 among them, which is SIP's) are refused for the panel and the feed.`
+
+var settingGroups = []kong.Group{
+	{Key: "listen", Title: "Where to listen"},
+	{Key: "store", Title: "Storage"},
+	{Key: "tcp", Title: "TCP ingest limits"},
+	{Key: "email", Title: "Email", Description: "error and critical events are mailed once SMTP_HOST, SMTP_FROM and SMTP_TO are known."},
+	{Key: "log", Title: "Logging"},
+}
+
+// serveCmd is every setting of the hub, as written by the operator. All are
+// texts here, so that resolve can name everything that is wrong at once.
+type serveCmd struct {
+	HTTPAddr string `name:"http-addr" env:"ALERTHUB_HTTP_ADDR" default:"127.0.0.1:5080" group:"listen" placeholder:"HOST:PORT" help:"Panel and REST API. Port 0 picks a free one. Default ${default}."`
+	TCPAddr  string `name:"tcp-addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" group:"listen" placeholder:"HOST:PORT" help:"TCP ingest, one JSON object a line. Default ${default}."`
+	FeedAddr string `name:"feed-addr" env:"ALERTHUB_FEED_ADDR" default:"127.0.0.1:8767" group:"listen" placeholder:"HOST:PORT" help:"JSON event feed by websocket (also at /ws/events of the panel). Default ${default}."`
+
+	DataDir string `name:"data-dir" env:"ALERTHUB_DATA_DIR" default:"./data" group:"store" placeholder:"DIR" help:"Directory of alerthub.db; created on first start. Default ${default}."`
+
+	TCPMaxConnections string `name:"tcp-max-connections" env:"ALERTHUB_TCP_MAX_CONNECTIONS" default:"10000" group:"tcp" placeholder:"N" help:"Connections at once; one more is told too_many_connections. Default ${default}."`
+	TCPMaxLine        string `name:"tcp-max-line" env:"ALERTHUB_TCP_MAX_LINE" default:"65536" group:"tcp" placeholder:"BYTES" help:"Longest line; a longer one is answered line_too_long. Default ${default}."`
+	TCPIdleTimeout    string `name:"tcp-idle-timeout" env:"ALERTHUB_TCP_IDLE_TIMEOUT" default:"10m" group:"tcp" placeholder:"DURATION" help:"A connection that says nothing for this long is closed. Default ${default}."`
+
+	SMTPHost     string `name:"smtp-host" env:"SMTP_HOST" group:"email" placeholder:"HOST" help:"Mail server. Without it, emails are recorded as skipped."`
+	SMTPPort     string `name:"smtp-port" env:"SMTP_PORT" default:"587" group:"email" placeholder:"PORT" help:"Its port. Default ${default}."`
+	SMTPUser     string `name:"smtp-user" env:"SMTP_USER" group:"email" placeholder:"USER" help:"Login; none means a relay without login. The password comes from SMTP_PASS or SMTP_PASS_FILE."`
+	SMTPPassFile string `name:"smtp-pass-file" env:"SMTP_PASS_FILE" group:"email" placeholder:"FILE" help:"File whose content is the password; a final line feed is ignored."`
+	SMTPFrom     string `name:"smtp-from" env:"SMTP_FROM" group:"email" placeholder:"ADDRESS" help:"Sender address. Default: the user."`
+	SMTPTo       string `name:"smtp-to" env:"SMTP_TO" group:"email" placeholder:"ADDRESS,..." help:"Recipients, comma-separated; each gets its own mail."`
+	SMTPTLS      string `name:"smtp-tls" env:"SMTP_TLS" default:"starttls" group:"email" placeholder:"MODE" help:"starttls, tls, or none. Without none, nothing crosses unencrypted. Default ${default}."`
+	SMTPCAFile   string `name:"smtp-ca-file" env:"SMTP_CA_FILE" group:"email" placeholder:"FILE" help:"PEM certificates to trust for the mail server instead of the system's."`
+
+	EmailRetryMin string `name:"email-retry-min" env:"ALERTHUB_EMAIL_RETRY_MIN" default:"15s" group:"email" placeholder:"DURATION" help:"Wait before the second try of a mail; doubles from there. Default ${default}."`
+	EmailRetryMax string `name:"email-retry-max" env:"ALERTHUB_EMAIL_RETRY_MAX" default:"15m" group:"email" placeholder:"DURATION" help:"Longest wait between tries. Default ${default}."`
+	EmailMaxAge   string `name:"email-max-age" env:"ALERTHUB_EMAIL_MAX_AGE" default:"24h" group:"email" placeholder:"DURATION" help:"Age at which an undelivered mail is given up as failed. Default ${default}."`
+
+	LogLevel  string `name:"log-level" env:"ALERTHUB_LOG_LEVEL" default:"info" group:"log" placeholder:"LEVEL" help:"debug, info, warn or error. Default ${default}."`
+	LogFormat string `name:"log-format" env:"ALERTHUB_LOG_FORMAT" default:"text" group:"log" placeholder:"FORMAT" help:"text or json, on standard error. Default ${default}."`
+}
+
+// Settings is what the operator's words mean, checked.
+type Settings struct {
+	HTTPAddr, TCPAddr, FeedAddr string // host:port; port 0 picks a free one
+	DataDir                     string
+
+	TCPMaxConnections int
+	TCPMaxLine        int // bytes
+	TCPIdleTimeout    time.Duration
+
+	SMTP SMTPSettings
+
+	LogLevel slog.Level
+	LogJSON  bool
+}
+
+// SMTPSettings is how mail leaves.
+type SMTPSettings struct {
+	Host     string
+	Port     int
+	User     string // "" for no login
+	Password string
+	From     string
+	To       []string
+	TLS      string         // "starttls", "tls" or "none"
+	RootCAs  *x509.CertPool // nil for the system's
+
+	RetryMin, RetryMax, MaxAge time.Duration
+}
+
+// Missing names the variables without which no mail can be sent.
+func (s SMTPSettings) Missing() []string {
+	var missing []string
+	if s.Host == "" {
+		missing = append(missing, "SMTP_HOST")
+	}
+	if s.From == "" {
+		missing = append(missing, "SMTP_FROM")
+	}
+	if len(s.To) == 0 {
+		missing = append(missing, "SMTP_TO")
+	}
+	return missing
+}
+
+// settingsError is everything that is wrong with the settings.
+type settingsError struct{ problems []string }
+
+func (e *settingsError) Error() string {
+	return "alerthub: these settings are wrong:\n  " + strings.Join(e.problems, "\n  ")
+}
+
+// checker collects problems while settings are read.
+type checker struct{ problems []string }
+
+func (c *checker) bad(name, format string, args ...any) {
+	c.problems = append(c.problems, name+": "+fmt.Sprintf(format, args...))
+}
+
+// resolve checks all settings. The error is a *settingsError naming each one
+// that is wrong.
+func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
+	var ck checker
+	s := Settings{
+		HTTPAddr: ck.browserAddr("--http-addr", c.HTTPAddr),
+		TCPAddr:  ck.addr("--tcp-addr", c.TCPAddr),
+		FeedAddr: ck.browserAddr("--feed-addr", c.FeedAddr),
+		DataDir:  c.DataDir,
+
+		TCPMaxConnections: ck.integer("--tcp-max-connections", c.TCPMaxConnections, 1, 1_000_000),
+		TCPMaxLine:        ck.integer("--tcp-max-line", c.TCPMaxLine, 1024, 1<<20),
+		TCPIdleTimeout:    ck.duration("--tcp-idle-timeout", c.TCPIdleTimeout),
+	}
+	if s.DataDir == "" {
+		ck.bad("--data-dir", "must name a directory")
+	}
+	ck.distinct(map[string]string{"--http-addr": s.HTTPAddr, "--tcp-addr": s.TCPAddr, "--feed-addr": s.FeedAddr})
+	s.SMTP = c.resolveSMTP(&ck, getenv)
+	if err := s.LogLevel.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		ck.bad("--log-level", "%q is not one of debug, info, warn, error", c.LogLevel)
+	}
+	switch c.LogFormat {
+	case "text", "json":
+		s.LogJSON = c.LogFormat == "json"
+	default:
+		ck.bad("--log-format", "%q is not one of text, json", c.LogFormat)
+	}
+	if len(ck.problems) > 0 {
+		return Settings{}, &settingsError{ck.problems}
+	}
+	return s, nil
+}
+
+func (c *serveCmd) resolveSMTP(ck *checker, getenv func(string) string) SMTPSettings {
+	s := SMTPSettings{
+		Host: c.SMTPHost, User: c.SMTPUser, Password: getenv("SMTP_PASS"), TLS: c.SMTPTLS,
+		Port:     ck.integer("SMTP_PORT", c.SMTPPort, 1, 65535),
+		RetryMin: ck.duration("--email-retry-min", c.EmailRetryMin),
+		RetryMax: ck.duration("--email-retry-max", c.EmailRetryMax),
+		MaxAge:   ck.duration("--email-max-age", c.EmailMaxAge),
+	}
+	if s.RetryMax < s.RetryMin {
+		ck.bad("--email-retry-max", "%s is shorter than --email-retry-min %s", s.RetryMax, s.RetryMin)
+	}
+	if c.SMTPPassFile != "" {
+		switch content, err := os.ReadFile(c.SMTPPassFile); {
+		case s.Password != "":
+			ck.bad("SMTP_PASS_FILE", "SMTP_PASS is set too; give one of them")
+		case err != nil:
+			ck.bad("SMTP_PASS_FILE", "cannot be read: %v", errors.Unwrap(err))
+		default:
+			s.Password = strings.TrimRight(string(content), "\r\n")
+		}
+	}
+	if (s.User == "") != (s.Password == "") {
+		ck.bad("SMTP_USER, SMTP_PASS", "a login needs both; a relay without login needs neither")
+	}
+	if !slices.Contains([]string{"starttls", "tls", "none"}, s.TLS) {
+		ck.bad("SMTP_TLS", "%q is not one of starttls, tls, none", s.TLS)
+	}
+	s.From = c.SMTPFrom
+	if s.From == "" && strings.Contains(s.User, "@") {
+		s.From = s.User
+	}
+	s.From = ck.mailAddress("SMTP_FROM", s.From)
+	for to := range strings.SplitSeq(c.SMTPTo, ",") {
+		if to = ck.mailAddress("SMTP_TO", strings.TrimSpace(to)); to != "" && !slices.Contains(s.To, to) {
+			s.To = append(s.To, to)
+		}
+	}
+	if c.SMTPCAFile != "" {
+		pem, err := os.ReadFile(c.SMTPCAFile)
+		s.RootCAs = x509.NewCertPool()
+		if err != nil {
+			ck.bad("SMTP_CA_FILE", "cannot be read: %v", errors.Unwrap(err))
+		} else if !s.RootCAs.AppendCertsFromPEM(pem) {
+			ck.bad("SMTP_CA_FILE", "%s holds no PEM certificate", c.SMTPCAFile)
+		}
+	}
+	return s
+}
+
+func (c *checker) addr(name, value string) string {
+	_, port, err := net.SplitHostPort(value)
+	if err != nil {
+		c.bad(name, "%q is not HOST:PORT", value)
+		return value
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		c.bad(name, "port %q is not a number from 0 to 65535", port)
+	}
+	return value
+}
+
+// browserAddr is addr for what browsers connect to.
+func (c *checker) browserAddr(name, value string) string {
+	value = c.addr(name, value)
+	if _, port, err := net.SplitHostPort(value); err == nil {
+		if n, err := strconv.Atoi(port); err == nil && slices.Contains(browserBlockedPorts, n) {
+			c.bad(name, "browsers refuse to connect to port %d (ERR_UNSAFE_PORT); choose another", n)
+		}
+	}
+	return value
+}
+
+// distinct complains about two listeners on one address.
+func (c *checker) distinct(addrs map[string]string) {
+	seen := make(map[string]string)
+	for _, name := range []string{"--http-addr", "--tcp-addr", "--feed-addr"} {
+		addr := addrs[name]
+		if strings.HasSuffix(addr, ":0") {
+			continue
+		}
+		if other, ok := seen[addr]; ok {
+			c.bad(name, "%s is already %s", addr, other)
+		}
+		seen[addr] = name
+	}
+}
+
+func (c *checker) integer(name, value string, lowest, highest int) int {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < lowest || n > highest {
+		c.bad(name, "%q is not a number from %d to %d", value, lowest, highest)
+	}
+	return n
+}
+
+func (c *checker) duration(name, value string) time.Duration {
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		c.bad(name, "%q is not a duration such as 30s, 15m or 24h", value)
+	}
+	return d
+}
+
+// mailAddress returns the bare address of value, "" for "".
+func (c *checker) mailAddress(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	a, err := mail.ParseAddress(value)
+	if err != nil {
+		c.bad(name, "%q is not an email address", value)
+		return ""
+	}
+	return a.Address
+}
+
+// browserBlockedPorts are the ports above which no page opens:
+// https://fetch.spec.whatwg.org/#port-blocking
+var browserBlockedPorts = []int{
+	1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95,
+	101, 102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179,
+	389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601,
+	636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566,
+	6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+}

@@ -1,0 +1,150 @@
+// Command alerthub is the whole hub in one binary: it receives events by TCP
+// and HTTP, stores them, shows them live, and mails what is serious.
+//
+// main parses the command line, turns signals into a context and errors into
+// an exit code; everything else is in app.go and the rooms below.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is the released version; the build adds the commit where it knows it.
+const version = "0.1.0"
+
+// The exit codes, as in sysexits.h where it has one.
+const (
+	exitFailure = 1
+	exitUsage   = 64 // EX_USAGE: the command line or a setting is wrong
+)
+
+// cli is the whole command line; config.go documents the settings of serve.
+type cli struct {
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the hub (the default)."`
+	Send    sendCmd    `cmd:"" help:"Send events to a hub's TCP port, as a device does."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// The first signal ends the program in order; after it the default action
+	// is back, so that a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("alerthub"),
+		kong.Description(description),
+		kong.Vars{"version": version},
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ExplicitGroups(settingGroups),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "alerthub:", err)
+		return exitFailure
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit // --help was printed
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "alerthub: %v\nTry: alerthub --help\n", err)
+		return exitUsage
+	}
+	switch command.Selected().Name {
+	case "send":
+		err = c.Send.run(ctx, stdin, stdout, stderr)
+	case "version":
+		fmt.Fprintln(stdout, versionLine())
+	default:
+		err = c.Serve.run(ctx, stderr)
+	}
+	var wrong *settingsError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &wrong):
+		fmt.Fprintln(stderr, wrong)
+		return exitUsage
+	default:
+		fmt.Fprintln(stderr, "alerthub:", err)
+		return exitFailure
+	}
+}
+
+type versionCmd struct{}
+
+// versionLine names the version, the commit if the build knows it, and Go.
+func versionLine() string {
+	commit := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = " " + s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("alerthub %s%s (%s %s/%s)", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// run serves until the context ends, then stops in order.
+func (c *serveCmd) run(ctx context.Context, stderr io.Writer) error {
+	settings, err := c.resolve(os.Getenv)
+	if err != nil {
+		return err
+	}
+	logger := newLogger(stderr, settings)
+	slog.SetDefault(logger) // for libraries that log on their own
+	limitMemory(os.Getenv)
+
+	app, err := New(ctx, settings, logger)
+	if err != nil {
+		return err
+	}
+	if err := app.Start(); err != nil {
+		return errors.Join(err, app.Stop(context.WithoutCancel(ctx)))
+	}
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping")
+	case err = <-app.Failed():
+		logger.Error("stopping after a failure", "error", err)
+	}
+	return errors.Join(err, app.Stop(context.WithoutCancel(ctx)))
+}
+
+func newLogger(w io.Writer, s Settings) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// memoryLimit makes the garbage collector work harder before the hub grows
+// past what a small machine can spare; GOMEMLIMIT overrides it.
+const memoryLimit = 192 << 20
+
+func limitMemory(getenv func(string) string) {
+	if getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+}

@@ -1,0 +1,278 @@
+// Package hub is the service layer: the rules that every event passes,
+// whatever door it came through, and the one order in which events are
+// stored. Transports submit drafts and wait; queries pass through to the
+// store.
+//
+// The package owns the committer goroutine (Run), which alone writes events,
+// acknowledges them after the commit and then tells the live panel and the
+// mailer. It never talks to a network and knows no database library.
+package hub
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"alerthub/models"
+)
+
+// Store is the durable side.
+type Store interface {
+	// InsertBatch writes all records in one transaction and returns once it
+	// is on disk. An error means that none was stored.
+	InsertBatch(ctx context.Context, records []models.Record) ([]models.Receipt, error)
+	// Probe proves that a write is possible now.
+	Probe(ctx context.Context) error
+
+	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
+	EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error)
+	Event(ctx context.Context, id int64) (models.Event, error)
+	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
+	Stats(ctx context.Context) (models.Stats, error)
+}
+
+// Live is told what was stored, after the commit. It must not block and must
+// treat the receipts as read-only.
+type Live interface {
+	EventsRecorded(receipts []models.Receipt)
+}
+
+// Mail is woken when pending emails were stored, and says how delivery fares.
+// Wake must not block.
+type Mail interface {
+	Wake()
+	// Paused says why nothing is delivered now; "" while delivery works.
+	Paused() string
+	// Delivered counts emails that ended as sent and as failed since start.
+	Delivered() (sent, failed int64)
+}
+
+// Defaults of Config.
+const (
+	DefaultQueue    = 32768
+	DefaultMaxBatch = 8192
+	DefaultPatience = 10 * time.Second
+
+	DefaultRegisterPatience = time.Second
+)
+
+// Config tunes a Hub. Its zero value means the defaults.
+type Config struct {
+	// Queue bounds the events that wait for their commit. When it is full,
+	// Submit blocks: that is the back-pressure a sender feels.
+	Queue int
+	// MaxBatch bounds the events of one transaction.
+	MaxBatch int
+	// Patience is how long Submit waits for room without any commit going by.
+	Patience time.Duration
+	// RegisterPatience is how long Register waits for room at all.
+	RegisterPatience time.Duration
+	// Escalation decides which emails an event causes; nil means none.
+	Escalation func(models.Draft) []models.NewAlert
+	// Observe, if set, is called after each commit with its size and how long
+	// it took, from the committer goroutine.
+	Observe func(events int, took time.Duration)
+
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil is time.Now
+}
+
+// Hub is the service layer. All methods may be called concurrently.
+type Hub struct {
+	cfg   Config
+	store Store
+	live  Live
+	mail  Mail
+
+	room  *semaphore.Weighted // free places in the queue, in events
+	queue chan *group
+
+	closing   chan struct{} // closed by Close: Submit refuses from then on
+	closeOnce sync.Once
+	senders   sync.WaitGroup // Submits that may still put into queue; guarded by mu against Close
+	mu        sync.RWMutex
+	closed    bool // guarded by mu
+
+	commits atomic.Int64 // transactions finished, for "without progress"
+	queued  atomic.Int64 // events waiting for their commit
+	byTCP   atomic.Int64
+	byHTTP  atomic.Int64
+	sick    atomic.Pointer[string] // why the last write failed; nil when it did not
+}
+
+// group is what one Submit handed over.
+type group struct {
+	records []models.Record
+
+	// Written by the committer before done is closed, read after it.
+	receipts []models.Receipt
+	err      error
+	done     chan struct{}
+}
+
+// New makes a hub; call Run to start it.
+func New(store Store, live Live, mail Mail, cfg Config) *Hub {
+	if cfg.Queue <= 0 {
+		cfg.Queue = DefaultQueue
+	}
+	if cfg.MaxBatch <= 0 {
+		cfg.MaxBatch = DefaultMaxBatch
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = DefaultPatience
+	}
+	if cfg.RegisterPatience <= 0 {
+		cfg.RegisterPatience = DefaultRegisterPatience
+	}
+	if cfg.Escalation == nil {
+		cfg.Escalation = func(models.Draft) []models.NewAlert { return nil }
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(int, time.Duration) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Hub{
+		cfg: cfg, store: store, live: live, mail: mail,
+		room: semaphore.NewWeighted(int64(cfg.Queue)),
+		// Every group holds at least one place of room, so that a put never
+		// blocks once room was acquired.
+		queue:   make(chan *group, cfg.Queue),
+		closing: make(chan struct{}),
+	}
+}
+
+// Submit hands drafts over as one group, in order, and returns a function that
+// waits for their outcome. It blocks while the queue is full.
+//
+// Errors of Submit (nothing was or will be stored): models.ErrBusy after
+// Config.Patience in which no commit went by, models.ErrClosed once the hub is
+// closing, or the context's error.
+//
+// wait returns the receipts in the order of the drafts, all of them on disk;
+// or models.ErrUnavailable, none stored; or its context's error: the outcome
+// is unknown.
+func (h *Hub) Submit(ctx context.Context, drafts []models.Draft) (wait func(context.Context) ([]models.Receipt, error), err error) {
+	if len(drafts) == 0 {
+		return func(context.Context) ([]models.Receipt, error) { return nil, nil }, nil
+	}
+	if !h.enter() {
+		return nil, models.ErrClosed
+	}
+	defer h.senders.Done()
+
+	places := min(int64(len(drafts)), int64(h.cfg.Queue))
+	if err := h.acquire(ctx, places); err != nil {
+		return nil, err
+	}
+	now := h.cfg.Now().UTC().Truncate(time.Microsecond)
+	g := &group{records: make([]models.Record, len(drafts)), done: make(chan struct{})}
+	for i, d := range drafts {
+		g.records[i] = models.Record{Draft: d, ReceivedAt: now}
+		if d.Severity.Escalates() {
+			g.records[i].Alerts = h.cfg.Escalation(d)
+		}
+	}
+	h.queued.Add(int64(len(drafts)))
+	h.queue <- g
+	return g.wait, nil
+}
+
+// enter registers a Submit unless the hub is closing.
+func (h *Hub) enter() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.closed {
+		return false
+	}
+	h.senders.Add(1)
+	return true
+}
+
+// acquire takes places in the queue, first come first served.
+func (h *Hub) acquire(ctx context.Context, places int64) error {
+	if h.room.TryAcquire(places) {
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		// The one goroutine of a blocked Submit: it ends with it.
+		tick := time.NewTicker(h.cfg.Patience)
+		defer tick.Stop()
+		for seen := h.commits.Load(); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-h.closing:
+				cancel(models.ErrClosed)
+			case <-tick.C:
+				if now := h.commits.Load(); now != seen {
+					seen = now
+					continue
+				}
+				cancel(models.ErrBusy)
+			}
+		}
+	}()
+	if err := h.room.Acquire(ctx, places); err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (g *group) wait(ctx context.Context) ([]models.Receipt, error) {
+	select {
+	case <-g.done:
+		return g.receipts, g.err
+	default:
+	}
+	select {
+	case <-g.done:
+		return g.receipts, g.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// Register is Submit and wait for a caller that somebody waits for: it is busy
+// after Config.RegisterPatience already.
+//
+// Errors: models.ErrBusy, models.ErrClosed and models.ErrUnavailable mean that
+// nothing was stored; models.ErrUnknown that the context ended before the
+// outcome was known.
+func (h *Hub) Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
+	submitting, cancel := context.WithTimeoutCause(ctx, h.cfg.RegisterPatience, models.ErrBusy)
+	defer cancel()
+	wait, err := h.Submit(submitting, drafts)
+	if err != nil {
+		return nil, err
+	}
+	receipts, err := wait(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", models.ErrUnknown, err)
+	}
+	return receipts, err
+}
+
+// Close refuses new submissions. What was accepted is still committed and
+// answered; Run returns after that.
+func (h *Hub) Close() {
+	h.closeOnce.Do(func() {
+		h.mu.Lock()
+		h.closed = true
+		h.mu.Unlock()
+		close(h.closing)
+		h.senders.Wait()
+		close(h.queue)
+	})
+}
