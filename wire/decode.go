@@ -7,6 +7,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -106,15 +107,29 @@ func severityWord(v jsontext.Value) (string, error) {
 }
 
 // SplitArray cuts a JSON array into the raw texts of its items, so that each
-// is decoded, and refused, by itself. The error is models.ErrInvalidJSON.
-func SplitArray(raw []byte) ([][]byte, error) {
-	var items []jsontext.Value
-	if err := json.Unmarshal(raw, &items, lenientText, jsontext.AllowDuplicateNames(true)); err != nil {
+// is decoded, and refused, by itself. It stops at the item after the limit and
+// then says nothing of the rest: the caller, who sees more than limit items,
+// refuses them all. The error is models.ErrInvalidJSON.
+func SplitArray(raw []byte, limit int) ([][]byte, error) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(raw), lenientText, jsontext.AllowDuplicateNames(true))
+	if bracket, err := d.ReadToken(); err != nil || bracket.Kind() != '[' {
 		return nil, models.ErrInvalidJSON
 	}
-	out := make([][]byte, len(items))
-	for i, item := range items {
-		out[i] = item
+	var items [][]byte
+	for d.PeekKind() != ']' {
+		item, err := d.ReadValue()
+		if err != nil {
+			return nil, models.ErrInvalidJSON
+		}
+		if items = append(items, bytes.Clone(item)); len(items) > limit {
+			return items, nil
+		}
 	}
-	return out, nil
+	if _, err := d.ReadToken(); err != nil {
+		return nil, models.ErrInvalidJSON
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return nil, models.ErrInvalidJSON
+	}
+	return items, nil
 }

@@ -143,6 +143,44 @@ func TestDecode_Fingerprint(t *testing.T) {
 	}
 }
 
+func TestSplitArray(t *testing.T) {
+	tests := map[string]struct {
+		in   string
+		want []string // nil for ErrInvalidJSON
+	}{
+		"items of all kinds":  {`[ {"a":1,"a":2}, 5 ,"x",[[]],null]`, []string{`{"a":1,"a":2}`, `5`, `"x"`, `[[]]`, `null`}},
+		"empty":               {` [ ] `, []string{}},
+		"one more than asked": {`[1,2,3,4,5,6,7,8]`, []string{`1`, `2`, `3`, `4`, `5`, `6`}},
+		"object":              {`{}`, nil},
+		"nothing":             {``, nil},
+		"cut off":             {`[{},`, nil},
+		"trailing comma":      {`[{},]`, nil},
+		"more after it":       {`[{}] {}`, nil},
+		"broken item":         {`[{},{"a"}]`, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			items, err := wire.SplitArray([]byte(tt.in), 5)
+			if tt.want == nil {
+				if !errors.Is(err, models.ErrInvalidJSON) {
+					t.Fatalf("SplitArray(%q) = %q, %v, want ErrInvalidJSON", tt.in, items, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("SplitArray(%q): %v", tt.in, err)
+			}
+			got := make([]string, len(items))
+			for i, item := range items {
+				got[i] = string(item)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("items (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"source":"a","severity":3,"message":"m","key":"k"}`, `{"severity":1e3}`, "{\"message\":\"\xff\"}",
