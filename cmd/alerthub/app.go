@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"alerthub/handlers"
+	"alerthub/hub"
+	"alerthub/live"
+	"alerthub/mailer"
+	"alerthub/models"
+	"alerthub/store"
+	"alerthub/tcpingest"
+)
+
+// stopTimeout bounds an orderly stop: all of it, not each step.
+const stopTimeout = 9 * time.Second
+
+// doorsTimeout is the part of it that senders get to take their last answers.
+const doorsTimeout = 5 * time.Second
+
+// App is the assembled hub. It is the only code that knows more than one
+// adapter. New opens the database and the listeners, Start serves, Stop ends
+// everything in the reverse order of its making.
+type App struct {
+	settings Settings
+	logger   *slog.Logger
+
+	store   *store.Store
+	live    *live.Live
+	mail    *mailer.Worker
+	hub     *hub.Hub
+	ingest  *tcpingest.Server
+	metrics *metrics
+
+	httpListener, tcpListener, feedListener net.Listener
+
+	stops   []stopStep // made last, stopped first
+	doors   []stopStep // stopped together, before all others
+	running sync.WaitGroup
+	failed  chan error
+}
+
+// stopStep ends one part of the hub within its context.
+type stopStep struct {
+	name string
+	stop func(context.Context) error
+}
+
+// Addrs are the bound addresses, host:port.
+type Addrs struct{ HTTP, TCP, Feed string }
+
+// New opens the database and binds the listeners, so that all that can be
+// wrong with either is told before anything is served. On an error nothing
+// stays open.
+func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err error) {
+	a := &App{settings: s, logger: logger, failed: make(chan error, 8)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	a.store, err = store.Open(ctx, store.Config{Dir: s.DataDir, Logger: logger.With("room", "store")})
+	if err != nil {
+		return nil, err
+	}
+	a.onStop("store", func(context.Context) error { return a.store.Close() })
+	for _, l := range []struct {
+		to         *net.Listener
+		name, addr string
+	}{
+		{&a.httpListener, "panel", s.HTTPAddr},
+		{&a.tcpListener, "TCP ingest", s.TCPAddr},
+		{&a.feedListener, "feed", s.FeedAddr},
+	} {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.addr)
+		if err != nil {
+			return nil, fmt.Errorf("the %s cannot listen: %w", l.name, err)
+		}
+		*l.to = listener
+		a.onStop(l.name+" listener", func(context.Context) error {
+			if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil // its server closed it already
+		})
+	}
+	a.assemble()
+	return a, nil
+}
+
+// assemble makes the rooms and tells them of each other.
+func (a *App) assemble() {
+	s := a.settings
+	a.metrics = newMetrics()
+	a.live = live.New(live.Config{Logger: a.logger.With("room", "live")})
+	hostname, _ := os.Hostname() // without one the mailer says localhost
+	a.mail = mailer.New(outbox{a.store, a.live}, mailer.Config{
+		Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
+		From: s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
+		RetryMin: s.SMTP.RetryMin, RetryMax: s.SMTP.RetryMax, MaxAge: s.SMTP.MaxAge,
+		PauseMin: min(s.SMTP.RetryMin, 5*time.Second), PauseMax: min(s.SMTP.RetryMax, 5*time.Minute),
+		Logger: a.logger.With("room", "mailer"),
+	})
+	a.hub = hub.New(a.store, a.live, a.mail, hub.Config{
+		Escalation: hub.EscalateTo(s.SMTP.To, s.SMTP.Missing()),
+		Observe:    a.metrics.committed,
+		Logger:     a.logger.With("room", "hub"),
+	})
+	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
+		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout,
+		Logger: a.logger.With("room", "tcpingest"),
+	})
+	a.metrics.observe(a)
+}
+
+// Start starts every goroutine of the hub and returns once all doors are open.
+func (a *App) Start() error {
+	a.background("live", func(ctx context.Context) error { return a.live.Run(ctx, a.hub) }, a.live.Close)
+	if len(a.settings.SMTP.Missing()) == 0 {
+		a.background("mailer", a.mail.Run, nil)
+	}
+	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
+
+	web := handlers.Options{
+		Service: a.hub, Sockets: a.live, Metrics: a.metrics.handler(), Logger: a.logger.With("room", "http"),
+		Info: handlers.Info{
+			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
+			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, Version: version,
+		},
+	}
+	a.onStop("doors", a.closeDoors)
+	a.serveHTTP("feed", a.feedListener, handlers.NewFeed(web))
+	a.serveHTTP("panel", a.httpListener, handlers.New(web))
+	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
+
+	addrs := a.Addrs()
+	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", "http://"+addrs.HTTP)
+	return nil
+}
+
+// Addrs returns what was bound, so that port 0 can be used.
+func (a *App) Addrs() Addrs {
+	return Addrs{HTTP: a.httpListener.Addr().String(), TCP: a.tcpListener.Addr().String(), Feed: a.feedListener.Addr().String()}
+}
+
+// Failed delivers the error of a part that ended by itself.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Stop ends all that was made or started, last first, every step whatever the
+// others said, within stopTimeout in all. It may be called once.
+func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	var errs []error
+	for i := len(a.stops) - 1; i >= 0; i-- {
+		if err := a.stops[i].stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", a.stops[i].name, err))
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		a.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		a.logger.Info("stopped")
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("not everything ended within %v", stopTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) onStop(name string, stop func(context.Context) error) {
+	a.stops = append(a.stops, stopStep{name, stop})
+}
+
+// background runs a room's goroutine until it is stopped: by end, if given,
+// and by cancelling its context after that.
+func (a *App) background(name string, run, end func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	a.running.Go(func() {
+		defer close(done)
+		if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			a.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	})
+	a.onStop(name, func(stopping context.Context) error {
+		var err error
+		if end != nil {
+			err = end(stopping)
+		}
+		cancel()
+		select {
+		case <-done:
+			return err
+		case <-stopping.Done():
+			return errors.Join(err, stopping.Err())
+		}
+	})
+}
+
+// serve runs a door until shutdown makes it return.
+func (a *App) serve(name string, serve func() error, shutdown func(context.Context) error) {
+	a.running.Go(func() {
+		if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			a.failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	})
+	a.doors = append(a.doors, stopStep{name, shutdown})
+}
+
+// closeDoors stops accepting everywhere at once and answers what is in flight.
+func (a *App) closeDoors(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, doorsTimeout)
+	defer cancel()
+	errs := make([]error, len(a.doors))
+	var closing sync.WaitGroup
+	for i, door := range a.doors {
+		closing.Go(func() {
+			if err := door.stop(ctx); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", door.name, err)
+			}
+		})
+	}
+	closing.Wait()
+	return errors.Join(errs...)
+}
+
+func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(a.logger.With("room", "http").Handler(), slog.LevelDebug),
+	}
+	a.serve(name, func() error { return server.Serve(l) }, func(ctx context.Context) error {
+		if err := server.Shutdown(ctx); err != nil {
+			return errors.Join(err, server.Close())
+		}
+		return nil
+	})
+}
+
+func port(l net.Listener) int {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0
+	}
+	return addr.Port
+}
+
+// outbox is the store as the mailer sees it: every outcome also shows live.
+type outbox struct {
+	*store.Store
+	live *live.Live
+}
+
+// FinishAlert records the outcome and tells the open panels.
+func (o outbox) FinishAlert(ctx context.Context, u models.AlertUpdate) error {
+	alert, err := o.Store.FinishAlert(ctx, u)
+	if err == nil {
+		o.live.AlertUpdated(alert)
+	}
+	return err
+}

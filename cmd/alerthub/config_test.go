@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+// resolve parses a command line under an environment as main does.
+func resolve(t *testing.T, env map[string]string, args ...string) (Settings, error) {
+	t.Helper()
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+	var c cli
+	parser, err := kong.New(&c, kong.Vars{"version": version}, kong.ExplicitGroups(settingGroups))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"serve"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return c.Serve.resolve(func(name string) string { return env[name] })
+}
+
+func TestResolve_Defaults(t *testing.T) {
+	s, err := resolve(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Settings{
+		HTTPAddr: "127.0.0.1:5080", TCPAddr: "127.0.0.1:5090", FeedAddr: "127.0.0.1:8767", DataDir: "./data",
+		TCPMaxConnections: 10000, TCPMaxLine: 65536, TCPIdleTimeout: 10 * time.Minute,
+		SMTP: SMTPSettings{Port: 587, TLS: "starttls", RetryMin: 15 * time.Second, RetryMax: 15 * time.Minute, MaxAge: 24 * time.Hour},
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"SMTP_HOST", "SMTP_FROM", "SMTP_TO"}, s.SMTP.Missing()); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+}
+
+func TestResolve_SMTP(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "pass")
+	if err := os.WriteFile(secret, []byte("from a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := resolve(t, map[string]string{
+		"SMTP_HOST": "mail.example.net", "SMTP_USER": "hub@example.net", "SMTP_PASS_FILE": secret,
+		"SMTP_TO": "noc@example.net, On Call <oncall@example.net>,noc@example.net",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.SMTP.Password != "from a file" || s.SMTP.From != "hub@example.net" {
+		t.Errorf("password %q from %q, want the file's content and the user", s.SMTP.Password, s.SMTP.From)
+	}
+	if diff := cmp.Diff([]string{"noc@example.net", "oncall@example.net"}, s.SMTP.To); diff != "" {
+		t.Errorf("recipients (-want +got):\n%s", diff)
+	}
+	if missing := s.SMTP.Missing(); len(missing) > 0 {
+		t.Errorf("missing %v, want nothing", missing)
+	}
+}
+
+func TestResolve_FlagBeatsEnvironment(t *testing.T) {
+	s, err := resolve(t, map[string]string{"ALERTHUB_TCP_ADDR": "127.0.0.1:1111"}, "--tcp-addr", "127.0.0.1:2222")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.TCPAddr != "127.0.0.1:2222" {
+		t.Errorf("TCPAddr = %s, want the flag's", s.TCPAddr)
+	}
+}
+
+func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
+	_, err := resolve(t, map[string]string{
+		"SMTP_PORT": "smtp", "SMTP_USER": "hub", "SMTP_TLS": "maybe", "SMTP_TO": "nobody", "SMTP_CA_FILE": "/nonexistent",
+		"SMTP_PASS_FILE": "/nonexistent", "ALERTHUB_EMAIL_MAX_AGE": "soon", "ALERTHUB_LOG_LEVEL": "loud", "ALERTHUB_LOG_FORMAT": "xml",
+	}, "--http-addr", "127.0.0.1:5060", "--feed-addr", "5061", "--tcp-addr", "127.0.0.1:99999",
+		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout", "-1s", "--data-dir", "")
+	var wrong *settingsError
+	if !errors.As(err, &wrong) {
+		t.Fatalf("resolve: %v, want a settingsError", err)
+	}
+	for _, name := range []string{
+		"--http-addr", "--feed-addr", "--tcp-addr", "--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout", "--data-dir",
+		"SMTP_PORT", "SMTP_USER, SMTP_PASS", "SMTP_TLS", "SMTP_TO", "SMTP_CA_FILE", "SMTP_PASS_FILE", "--email-max-age", "--log-level", "--log-format",
+	} {
+		if !strings.Contains(err.Error(), "\n  "+name+": ") {
+			t.Errorf("the error does not name %s:\n%v", name, err)
+		}
+	}
+	if !strings.Contains(err.Error(), "port 5060 (ERR_UNSAFE_PORT)") {
+		t.Errorf("the error does not explain port 5060:\n%v", err)
+	}
+}
+
+func TestResolve_SameAddressTwice(t *testing.T) {
+	_, err := resolve(t, nil, "--tcp-addr", "127.0.0.1:5080")
+	if err == nil || !strings.Contains(err.Error(), "--tcp-addr: 127.0.0.1:5080 is already --http-addr") {
+		t.Errorf("resolve: %v, want a complaint about the shared address", err)
+	}
+	if _, err := resolve(t, nil, "--tcp-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"); err != nil {
+		t.Errorf("port 0 twice: %v, want no complaint", err)
+	}
+}
