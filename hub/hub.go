@@ -48,8 +48,9 @@ type Mail interface {
 	Wake()
 	// Paused says why nothing is delivered now; "" while delivery works.
 	Paused() string
-	// Delivered counts emails that ended as sent and as failed since start.
-	Delivered() (sent, failed int64)
+	// SentOK and SentFail count emails that ended so since the process started.
+	SentOK() int64
+	SentFail() int64
 }
 
 // Defaults of Config.

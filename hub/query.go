@@ -34,7 +34,8 @@ func (h *Hub) Stats(ctx context.Context) (models.Stats, error) {
 	}
 	stats.Process.TCPMessages = h.byTCP.Load()
 	stats.Process.HTTPMessages = h.byHTTP.Load()
-	stats.Process.EmailSentOK, stats.Process.EmailSentFail = h.mail.Delivered()
+	stats.Process.EmailSentOK = h.mail.SentOK()
+	stats.Process.EmailSentFail = h.mail.SentFail()
 	return stats, nil
 }
 
