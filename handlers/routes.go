@@ -18,8 +18,9 @@ import (
 // Service is what the web door asks of the hub. All methods may be called
 // concurrently; their errors are those of package models, or a context's.
 type Service interface {
-	// Register stores the drafts as one group and answers in their order. A
-	// context error means that the outcome is unknown.
+	// Register stores the drafts as one group and answers in their order.
+	// models.ErrUnknown: they may or may not be stored. Any other error, a
+	// context's too: none of them is.
 	Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error)
 	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
 	Event(ctx context.Context, id int64) (models.Event, error)
@@ -71,7 +72,7 @@ func New(o Options) http.Handler {
 	h.apiRoutes(e)
 	h.pageRoutes(e)
 	h.socketRoutes(e)
-	return e
+	return headAsGet(e)
 }
 
 func newHandler(o Options) *Handler {

@@ -1,0 +1,217 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"alerthub/models"
+	"alerthub/wire"
+)
+
+// maxBatch bounds the events of one request.
+const maxBatch = 1000
+
+// patience is how long a request waits for a place in the queue and for its
+// commit. A device that speaks HTTP has a timeout of its own: better an early
+// 503 that says what is known.
+const patience = time.Second
+
+// headerKey carries an idempotency key outside of the body.
+const headerKey = "Idempotency-Key"
+
+// created answers one event: the event itself, and what the TCP door answers.
+type created struct {
+	wire.Event
+	EventID   int64    `json:"event_id"`
+	Duplicate bool     `json:"duplicate,omitzero"`
+	Truncated []string `json:"truncated,omitempty"`
+}
+
+// result answers one item of a batch, in the words of the TCP door.
+type result struct {
+	OK        bool     `json:"ok"`
+	EventID   int64    `json:"event_id,omitzero"`
+	Duplicate bool     `json:"duplicate,omitzero"`
+	Truncated []string `json:"truncated,omitempty"`
+	Error     string   `json:"error,omitempty"`
+	Field     string   `json:"field,omitempty"`
+}
+
+// postEvents stores one event, or several as one group.
+func (h *Handler) postEvents(c echo.Context) error {
+	r := c.Request()
+	lines, err := isLines(r.Header.Get(echo.HeaderContentType))
+	if err != nil {
+		return err
+	}
+	key := r.Header.Get(headerKey)
+	if !utf8.ValidString(key) {
+		return refuse(invalidEvent, fieldError{headerKey, "must be UTF-8"})
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		var tooLong *http.MaxBytesError
+		if errors.As(err, &tooLong) {
+			return err
+		}
+		return refuse(badRequest)
+	}
+	body = bytes.TrimPrefix(body, []byte("\uFEFF"))
+	from := wire.Origin{Channel: models.ChannelHTTP, Peer: c.RealIP(), Key: key}
+	var items [][]byte
+	switch {
+	case lines:
+		items = splitLines(body)
+	case startsArray(body):
+		if items, err = wire.SplitArray(body, maxBatch); err != nil {
+			return err
+		}
+	default:
+		return h.postOne(c, body, from)
+	}
+	if len(items) > maxBatch {
+		return refuse(tooLarge)
+	}
+	return h.postBatch(c, items, from)
+}
+
+func (h *Handler) postOne(c echo.Context, body []byte, from wire.Origin) error {
+	draft, err := wire.Decode(body, from)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	receipts, err := h.register(ctx, []models.Draft{draft})
+	if err != nil {
+		return err
+	}
+	receipt := &receipts[0]
+	if receipt.Err != nil {
+		return receipt.Err
+	}
+	status, event := http.StatusCreated, receipt.Event
+	if receipt.Duplicate {
+		status = http.StatusOK
+		if event, err = h.svc.Event(ctx, event.ID); err != nil {
+			return err
+		}
+	}
+	c.Response().Header().Set(echo.HeaderLocation, pathEvents+"/"+strconv.FormatInt(event.ID, 10))
+	return answerJSON(c, status, echo.MIMEApplicationJSON, created{
+		Event: wire.FromEvent(event), EventID: event.ID, Duplicate: receipt.Duplicate, Truncated: receipt.Truncated,
+	})
+}
+
+// postBatch answers item by item, in order: what is wrong with one keeps no
+// other from being stored. A failure of the storage concerns all of them and
+// is the answer to the whole request.
+func (h *Handler) postBatch(c echo.Context, items [][]byte, from wire.Origin) error {
+	results := make([]result, len(items))
+	drafts := make([]models.Draft, 0, len(items))
+	places := make([]int, 0, len(items)) // of the drafts, among the results
+	key := from.Key
+	for i, item := range items {
+		if key != "" {
+			// One header makes a whole batch repeatable, if the order stays.
+			from.Key = key + "/" + strconv.Itoa(i+1)
+		}
+		draft, err := wire.Decode(item, from)
+		if err != nil {
+			results[i] = refused(err)
+			continue
+		}
+		drafts = append(drafts, draft)
+		places = append(places, i)
+	}
+	if len(drafts) > 0 {
+		receipts, err := h.register(c.Request().Context(), drafts)
+		if err != nil {
+			return err
+		}
+		for i := range receipts {
+			results[places[i]] = stored(&receipts[i])
+		}
+	}
+	return answer(c, struct {
+		Results []result `json:"results"`
+	}{results})
+}
+
+// register is the service's Register, within the patience of an HTTP client.
+func (h *Handler) register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	receipts, err := h.svc.Register(ctx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	if len(receipts) != len(drafts) {
+		return nil, fmt.Errorf("register %d drafts: %d receipts", len(drafts), len(receipts))
+	}
+	return receipts, nil
+}
+
+// refused makes one item's answer out of what is wrong with it.
+func refused(err error) result {
+	p := problemOf(err)
+	return result{Error: p.Word, Field: p.Field}
+}
+
+// stored makes one item's answer out of its receipt.
+func stored(r *models.Receipt) result {
+	if r.Err != nil {
+		return refused(r.Err)
+	}
+	return result{OK: true, EventID: r.Event.ID, Duplicate: r.Duplicate, Truncated: r.Truncated}
+}
+
+// isLines reports whether the body is one object a line. Absent types count as
+// JSON, and so does what `curl -d` says of every body: a real form cannot
+// begin with a brace, and cross-origin writes are refused before.
+func isLines(contentType string) (bool, error) {
+	if contentType == "" {
+		return false, nil
+	}
+	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	if charset := parameters["charset"]; err != nil || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return false, refuse(unsupportedType)
+	}
+	switch mediaType {
+	case echo.MIMEApplicationJSON, echo.MIMEApplicationForm:
+		return false, nil
+	case "application/x-ndjson":
+		return true, nil
+	}
+	return false, refuse(unsupportedType)
+}
+
+// startsArray reports whether the first sign of the body is a bracket.
+func startsArray(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(body), []byte("["))
+}
+
+// splitLines cuts the body into its lines; blank ones do not count. It stops
+// when there is one too many.
+func splitLines(body []byte) [][]byte {
+	var lines [][]byte
+	for line := range bytes.Lines(body) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			lines = append(lines, line)
+		}
+		if len(lines) > maxBatch {
+			break
+		}
+	}
+	return lines
+}
