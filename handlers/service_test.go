@@ -1,0 +1,185 @@
+package handlers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"alerthub/models"
+)
+
+// received is when the fake service receives everything.
+var received = time.Date(2026, 11, 23, 18, 30, 0, 123456000, time.UTC)
+
+// fakeService keeps events in memory and fails on request. Set its switches
+// before it is used.
+type fakeService struct {
+	fail         error // of every read
+	failRegister error // of Register, at once
+	stall        bool  // Register waits for its context, then fails with failRegister or the context's error
+	forget       bool  // Register returns no receipt
+	panics       bool  // Stats panics
+	health       models.Health
+	stats        models.Stats
+	nextBefore   int64
+
+	mu      sync.Mutex
+	drafts  []models.Draft // of the events, by id-1
+	events  []models.Event // oldest first
+	alerts  []models.EmailAlert
+	groups  []int // sizes of the groups that were registered
+	filter  models.EventFilter
+	filterE models.EmailFilter
+}
+
+func (s *fakeService) Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
+	if s.stall {
+		<-ctx.Done()
+		return nil, cmp.Or(s.failRegister, ctx.Err())
+	}
+	if s.failRegister != nil || s.forget {
+		return nil, s.failRegister
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups = append(s.groups, len(drafts))
+	receipts := make([]models.Receipt, len(drafts))
+	for i, d := range drafts {
+		receipts[i] = s.register(d)
+	}
+	return receipts, nil
+}
+
+func (s *fakeService) register(d models.Draft) models.Receipt {
+	for i, old := range s.drafts {
+		if d.Key == "" || d.Key != old.Key || d.Source != old.Source {
+			continue
+		}
+		if d.Fingerprint != old.Fingerprint {
+			return models.Receipt{Err: models.ErrKeyConflict}
+		}
+		return models.Receipt{Event: models.Event{ID: int64(i + 1)}, Duplicate: true, Truncated: d.Truncated}
+	}
+	event := models.Event{
+		ID: int64(len(s.events) + 1), CreatedAt: received, Source: d.Source, Severity: d.Severity,
+		Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload,
+	}
+	s.events, s.drafts = append(s.events, event), append(s.drafts, d)
+	if d.Severity.Escalates() {
+		s.alerts = append(s.alerts, models.EmailAlert{
+			ID: int64(len(s.alerts) + 1), EventID: event.ID, CreatedAt: received, UpdatedAt: received,
+			Recipient: "noc@example.net", Status: models.EmailPending, NextAttemptAt: received,
+		})
+	}
+	return models.Receipt{Event: event, Truncated: d.Truncated}
+}
+
+func (s *fakeService) Events(_ context.Context, f models.EventFilter) (models.EventPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filter = f
+	events := slices.Clone(s.events)
+	slices.Reverse(events)
+	return models.EventPage{Events: events[:min(f.Limit, len(events))], NextBefore: s.nextBefore}, s.fail
+}
+
+func (s *fakeService) Event(_ context.Context, id int64) (models.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return models.Event{}, s.fail
+	}
+	if id < 1 || id > int64(len(s.events)) {
+		return models.Event{}, fmt.Errorf("event %d: %w", id, models.ErrNotFound)
+	}
+	return s.events[id-1], nil
+}
+
+func (s *fakeService) EmailAlerts(_ context.Context, f models.EmailFilter) ([]models.EmailAlert, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filterE = f
+	var out []models.EmailAlert
+	for _, a := range slices.Backward(s.alerts) {
+		if len(f.EventIDs) == 0 || slices.Contains(f.EventIDs, a.EventID) {
+			out = append(out, a)
+		}
+	}
+	return out, s.fail
+}
+
+func (s *fakeService) Stats(context.Context) (models.Stats, error) {
+	if s.panics {
+		panic("stats are broken")
+	}
+	return s.stats, s.fail
+}
+
+func (s *fakeService) Health() models.Health { return s.health }
+
+// fakeSockets answers without a socket.
+type fakeSockets struct{}
+
+func (fakeSockets) ServePanel(w http.ResponseWriter, _ *http.Request) error {
+	_, err := io.WriteString(w, "panel")
+	return err
+}
+
+func (fakeSockets) ServeFeed(w http.ResponseWriter, _ *http.Request) error {
+	_, err := io.WriteString(w, "feed")
+	return err
+}
+
+// testInfo is what the servers of these tests tell about themselves.
+var testInfo = Info{HTTPPort: 5080, FeedPort: 8767, TCPPort: 5090, SMTPConfigured: true, Version: "1.2.3"}
+
+// testOptions are options around svc that log to t.
+func testOptions(t testing.TB, svc Service) Options {
+	return Options{
+		Service: svc, Sockets: fakeSockets{}, Info: testInfo,
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+			_, _ = io.WriteString(w, "alerthub_up 1\n")
+		}),
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
+// serve starts the whole handler on a real socket.
+func serve(t testing.TB, svc Service) *httptest.Server {
+	server := httptest.NewServer(New(testOptions(t, svc)))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// send makes a request; headers are alternating names and values. The answer's
+// body is read and closed.
+func send(t testing.TB, server *httptest.Server, method, target, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, server.URL+target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
+	return answer, string(text)
+}
