@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"gorm.io/gorm"
+
+	"alerthub/models"
+)
+
+// EmailAlerts returns email alerts newest first, at most f.Limit (see
+// models.EmailFilter). EventIDs that is not nil but empty selects none.
+func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error) {
+	q := s.gormR.WithContext(ctx)
+	if f.Before > 0 {
+		q = q.Where("id < ?", f.Before)
+	}
+	if f.EventIDs != nil {
+		ids, err := json.Marshal(f.EventIDs)
+		if err != nil {
+			return nil, fmt.Errorf("list event ids: %w", err)
+		}
+		// One parameter, however many ids: binding is quadratic in this driver.
+		q = q.Where("event_id IN (SELECT value FROM json_each(?))", string(ids))
+	}
+	switch f.Status {
+	case "":
+	case models.EmailPending:
+		q = q.Where("status = ?", f.Status)
+	default:
+		// Both columns of the index equal, so that it is in the order of ids.
+		q = q.Where("status = ? AND next_attempt_at IS NULL", f.Status)
+	}
+	var rows []alertRow
+	if err := q.Order("id DESC").Limit(pageLimit(f.Limit)).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("read email alerts: %w", err)
+	}
+	return convert(rows, (*alertRow).alert)
+}
+
+// NextDue returns the pending alert whose next attempt is the earliest (the
+// oldest of equals), with its event, if that is not after now. Otherwise ok
+// is false and wait is the time until then; 0 when nothing is pending. It
+// claims nothing: there is one mailer.
+func (s *Store) NextDue(ctx context.Context, now time.Time) (due models.DueAlert, ok bool, wait time.Duration, err error) {
+	var rows []alertRow
+	err = s.gormR.WithContext(ctx).Where("status = ?", models.EmailPending).
+		Order("next_attempt_at, id").Limit(1).Find(&rows).Error
+	if err != nil {
+		return due, false, 0, fmt.Errorf("read the next due email alert: %w", err)
+	}
+	if len(rows) == 0 {
+		return due, false, 0, nil
+	}
+	if due.Alert, err = rows[0].alert(); err != nil {
+		return models.DueAlert{}, false, 0, err
+	}
+	if wait := due.Alert.NextAttemptAt.Sub(now); wait > 0 {
+		return models.DueAlert{}, false, wait, nil
+	}
+	if due.Event, err = s.Event(ctx, due.Alert.EventID); err != nil {
+		return models.DueAlert{}, false, 0, fmt.Errorf("email alert %d: %w", due.Alert.ID, err)
+	}
+	return due, true, 0, nil
+}
+
+// FinishAlert records the outcome of one delivery attempt, moves the email
+// counters, and returns the row as stored. When it returns, the outcome is on
+// disk. The error wraps models.ErrNotFound, models.ErrInvalid or
+// models.ErrUnavailable, or is the context's, which counts only until the
+// transaction begins.
+func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error) {
+	if !u.Status.Valid() || (u.Status == models.EmailPending && u.NextAttemptAt.IsZero()) {
+		return models.EmailAlert{}, fmt.Errorf("finish email alert %d: %w: status %q, next attempt %v", u.ID, models.ErrInvalid, u.Status, u.NextAttemptAt)
+	}
+	if err := s.turn.take(ctx); err != nil {
+		return models.EmailAlert{}, err
+	}
+	defer s.turn.give()
+	var row alertRow
+	// A context that ends inside a transaction makes SQLite roll it back under
+	// the driver's feet.
+	err := s.gormW.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Where("id = ?", u.ID).Take(&row).Error; err != nil {
+			return err
+		}
+		before := models.EmailStatus(row.Status)
+		row.Status = string(u.Status)
+		row.Detail = optional(u.Detail)
+		row.Attempts = u.Attempts
+		row.UpdatedAt = optional(models.FormatTime(u.At))
+		row.NextAttemptAt = optional("")
+		if u.Status == models.EmailPending {
+			row.NextAttemptAt = optional(models.FormatTime(u.NextAttemptAt))
+		}
+		err := tx.Model(&row).Select("Status", "Detail", "Attempts", "NextAttemptAt", "UpdatedAt").Updates(&row).Error
+		if err != nil || before == u.Status {
+			return err
+		}
+		if err := addCounter(tx, emailPrefix+string(before), -1); err != nil {
+			return err
+		}
+		return addCounter(tx, emailPrefix+string(u.Status), 1)
+	})
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return models.EmailAlert{}, fmt.Errorf("finish email alert %d: %w", u.ID, models.ErrNotFound)
+	}
+	if err != nil {
+		return models.EmailAlert{}, unavailable(fmt.Sprintf("finish email alert %d", u.ID), err)
+	}
+	return row.alert()
+}

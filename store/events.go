@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"alerthub/models"
+)
+
+// A filtered search walks down the ids in windows, so that a filter that
+// matches little cannot hold a connection for seconds: the driver does not
+// honour a query's context, and nothing interrupts a scan under way. The
+// context is looked at between windows.
+const (
+	searchWindow = 25_000  // ids looked at by one query
+	searchBudget = 250_000 // ids looked at by one call
+)
+
+// Events returns events newest first, at most f.Limit (see
+// models.EventFilter). With conditions other than ids it looks at a bounded
+// number of rows, so that a page may be short, even empty, and still have a
+// NextBefore to go on from.
+func (s *Store) Events(ctx context.Context, f models.EventFilter) (models.EventPage, error) {
+	limit := pageLimit(f.Limit)
+	query, narrow := conditions(s.gormR.WithContext(ctx), f)
+	top, err := s.lastEventID(ctx)
+	if err != nil {
+		return models.EventPage{}, err
+	}
+	if f.Before > 0 {
+		top = min(top, f.Before-1)
+	}
+	window := top - f.After // ids alone: the primary key finds the page
+	floor := f.After
+	if narrow {
+		window = searchWindow
+		floor = max(f.After, top-searchBudget)
+	}
+	var page models.EventPage
+	for high := top; high > floor; high -= window {
+		if err := ctx.Err(); err != nil {
+			return models.EventPage{}, err
+		}
+		low := max(floor, high-window)
+		var rows []eventRow
+		// One row more than wanted tells whether there is anything older.
+		err := query.Session(&gorm.Session{}).Where("id > ? AND id <= ?", low, high).
+			Order("id DESC").Limit(limit - len(page.Events) + 1).Find(&rows).Error
+		if err != nil {
+			return models.EventPage{}, fmt.Errorf("search events: %w", err)
+		}
+		events, err := convert(rows, (*eventRow).event)
+		if err != nil {
+			return models.EventPage{}, err
+		}
+		if page.Events = append(page.Events, events...); len(page.Events) > limit {
+			page.Events = page.Events[:limit]
+			page.NextBefore = page.Events[limit-1].ID
+			return page, nil
+		}
+	}
+	if floor > f.After {
+		page.NextBefore = floor + 1
+	}
+	return page, nil
+}
+
+// conditions adds what f asks besides ids, and reports whether that is anything.
+func conditions(q *gorm.DB, f models.EventFilter) (*gorm.DB, bool) {
+	narrow := false
+	where := func(condition string, args ...any) {
+		q, narrow = q.Where(condition, args...), true
+	}
+	if !f.From.IsZero() {
+		where("created_at >= ?", models.FormatTime(ceilMicrosecond(f.From)))
+	}
+	if !f.To.IsZero() {
+		where("created_at < ?", models.FormatTime(ceilMicrosecond(f.To)))
+	}
+	if len(f.Severities) > 0 {
+		where("severity IN ?", f.Severities)
+	}
+	if len(f.Channels) > 0 {
+		where("channel IN ?", f.Channels)
+	}
+	if f.Source != "" {
+		where("source = ?", f.Source)
+	}
+	if f.Text != "" {
+		pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Text) + "%"
+		where(`(source LIKE ? ESCAPE '\' OR message LIKE ? ESCAPE '\')`, pattern, pattern)
+	}
+	return q, narrow
+}
+
+// ceilMicrosecond rounds up: stored times are whole microseconds, so that
+// "at or after t" and "before t" mean the same for t and for its ceiling.
+func ceilMicrosecond(t time.Time) time.Time {
+	if down := t.Truncate(time.Microsecond); !down.Equal(t) {
+		return down.Add(time.Microsecond)
+	}
+	return t
+}
+
+// EventsAfter returns at most limit events with ids above after, oldest
+// first. A limit outside 1 to models.MaxLimit is brought into it.
+func (s *Store) EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error) {
+	var rows []eventRow
+	err := s.gormR.WithContext(ctx).Where("id > ?", after).Order("id").Limit(pageLimit(limit)).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read events after %d: %w", after, err)
+	}
+	return convert(rows, (*eventRow).event)
+}
+
+// Event returns one event, or models.ErrNotFound.
+func (s *Store) Event(ctx context.Context, id int64) (models.Event, error) {
+	var row eventRow
+	err := s.gormR.WithContext(ctx).Where("id = ?", id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return models.Event{}, fmt.Errorf("event %d: %w", id, models.ErrNotFound)
+	}
+	if err != nil {
+		return models.Event{}, fmt.Errorf("read event %d: %w", id, err)
+	}
+	return row.event()
+}
+
+func (s *Store) lastEventID(ctx context.Context) (int64, error) {
+	var id int64
+	if err := s.gormR.WithContext(ctx).Raw("SELECT coalesce(max(id), 0) FROM events").Scan(&id).Error; err != nil {
+		return 0, fmt.Errorf("read the last event id: %w", err)
+	}
+	return id, nil
+}
+
+// pageLimit brings a limit into its range; 0 and less mean the default.
+func pageLimit(n int) int {
+	if n <= 0 {
+		return models.DefaultLimit
+	}
+	return min(n, models.MaxLimit)
+}

@@ -1,0 +1,6 @@
+package store
+
+type keeper struct{}
+
+func (k *keeper) start(s *Store) {}
+func (k *keeper) stop()          {}
