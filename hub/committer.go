@@ -141,12 +141,22 @@ func (h *Hub) setStorage(err error) {
 		h.sick.Store(nil)
 		h.cfg.Logger.Info("storage works again")
 	case err != nil:
-		text := err.Error()
-		h.sick.Store(&text)
+		why := reason(err)
+		h.sick.Store(&why)
 		if was == nil {
 			h.cfg.Logger.Error("cannot store events", "error", err)
 		}
 	}
+}
+
+// reason is what people are told of a storage fault: the database's own words
+// where it has any for them, never the whole chain of errors.
+func reason(err error) string {
+	var worded interface{ Reason() string }
+	if errors.As(err, &worded) {
+		return worded.Reason()
+	}
+	return models.ErrUnavailable.Error()
 }
 
 // probe tries a sick store; a well one is left alone.

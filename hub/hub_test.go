@@ -344,12 +344,12 @@ func TestHub_Health(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeStore{}
 		h, live, _, stop := start(t, store, hub.Config{})
-		store.setFail(errors.New("disk full"))
+		store.setFail(fmt.Errorf("insert batch of 1 into /secret/path: %w", wordedError("disk is full")))
 		if _, err := h.Register(t.Context(), drafts("a")); !errors.Is(err, models.ErrUnavailable) {
 			t.Errorf("Register on a sick store: %v, want ErrUnavailable", err)
 		}
-		if h.Health().Storage == "" {
-			t.Error("a failed write left the hub healthy")
+		if why := h.Health().Storage; why != "disk is full" {
+			t.Errorf("after a failed write the storage's trouble is %q, want the database's words alone", why)
 		}
 		store.setFail(nil)
 		time.Sleep(2 * time.Second) // of the bubble's clock
@@ -362,6 +362,12 @@ func TestHub_Health(t *testing.T) {
 		}
 	})
 }
+
+// wordedError is an error with words for people.
+type wordedError string
+
+func (e wordedError) Error() string  { return "code 13: " + string(e) }
+func (e wordedError) Reason() string { return string(e) }
 
 func TestEscalateTo(t *testing.T) {
 	tests := map[string]struct {
