@@ -68,8 +68,8 @@ func NewEvents(events []models.Event, left int64) templ.Component {
 }
 
 // AllEvents replaces the live table's events: the reader was away for longer
-// than the table is long.
-func AllEvents(events []models.Event, older bool) templ.Component {
+// than the table is long, and has not seen left more below them.
+func AllEvents(events []models.Event, left int64) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -100,8 +100,8 @@ func AllEvents(events []models.Event, older bool) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if older {
-			templ_7745c5c3_Err = gapRow(i18n.T(ctx, "gap.older"), "/events?before="+itoa(oldestID(events)), 5).Render(ctx, templ_7745c5c3_Buffer)
+		if left > 0 {
+			templ_7745c5c3_Err = gapRow(i18n.T(ctx, "gap", "Count", left), "/events?before="+itoa(oldestID(events)), 5).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -1,0 +1,210 @@
+// Package live shows what is stored as it is stored: HTML frames for the
+// panel's open pages, and a JSON feed for programs. It is the only importer
+// of melody. The database is the truth and a frame is a hint: everything here
+// carries event ids, and whoever missed something catches up by id. It never
+// stores, never decides what an event means, and never makes the committer
+// wait: a client that is too slow is cut.
+//
+// Goroutines: Run owns two, the frame loop of the panel and the loop that
+// encodes for the feed; they end with its context. Each socket has melody's
+// two pumps and each feed client one more that walks the ring; they end with
+// the socket, at the latest in Close.
+package live
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"alerthub/models"
+)
+
+// Source is where the truth is read. All methods may be called concurrently
+// and are asked for bounded amounts only.
+type Source interface {
+	// EventsAfter returns at most limit events with greater ids, oldest first.
+	EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error)
+	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
+	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
+	Stats(ctx context.Context) (models.Stats, error)
+	Health() models.Health
+}
+
+// Config is what New needs; its zero value works.
+type Config struct {
+	Logger      *slog.Logger     // nil discards
+	Now         func() time.Time // the clock that is shown; nil is time.Now
+	MaxPanels   int              // open pages; more are answered 503. 0 means 1,000
+	MaxFeed     int              // feed clients; more are answered 503. 0 means 2,000
+	PoliteClose time.Duration    // how long clients may take to leave in Close. 0 means 2 s
+}
+
+// Counters is the state of the sockets, for metrics.
+type Counters struct {
+	Panels      int   // open pages now
+	FeedClients int   // feed clients now
+	Cut         int64 // clients cut because they were too slow
+	PanelFrames int64 // frames handed to pages
+	FeedFrames  int64 // frames handed to feed clients
+	Deliveries  int64 // events handed to feed clients, each counted for each client
+}
+
+// Live is the fan-out. All methods may be called concurrently.
+type Live struct {
+	logger *slog.Logger
+	panel  *panel
+	feed   *feed
+
+	source  Source        // set before ready is closed
+	ready   chan struct{} // Run knows where the database ends
+	closing chan struct{}
+	begin   sync.Once
+	end     sync.Once
+	running atomic.Bool
+}
+
+// New makes a Live that answers sockets once Run has begun.
+func New(cfg Config) *Live {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.MaxPanels == 0 {
+		cfg.MaxPanels = 1000
+	}
+	if cfg.MaxFeed == 0 {
+		cfg.MaxFeed = 2000
+	}
+	if cfg.PoliteClose == 0 {
+		cfg.PoliteClose = 2 * time.Second
+	}
+	return &Live{
+		logger:  cfg.Logger,
+		panel:   newPanel(cfg),
+		feed:    newFeed(cfg),
+		ready:   make(chan struct{}),
+		closing: make(chan struct{}),
+	}
+}
+
+// Run serves from source until ctx ends, and then returns nil. It may be
+// called once.
+func (l *Live) Run(ctx context.Context, source Source) error {
+	if l.running.Swap(true) {
+		return errors.New("live: Run was called twice")
+	}
+	defer l.panel.stop()
+	stats, ok := l.where(ctx, source)
+	if !ok {
+		return nil
+	}
+	l.panel.news.start(stats.LastEventID)
+	l.feed.inbox.start(stats.LastEventID)
+	l.source = source
+	close(l.ready)
+
+	var loops sync.WaitGroup
+	loops.Go(func() { l.panel.run(ctx, source) })
+	loops.Go(func() { l.feed.run(ctx, source) })
+	loops.Wait()
+	return nil
+}
+
+// where asks how far the database goes until it gets an answer.
+func (l *Live) where(ctx context.Context, source Source) (models.Stats, bool) {
+	for {
+		stats, err := source.Stats(ctx)
+		if err == nil {
+			return stats, true
+		}
+		if ctx.Err() != nil {
+			return models.Stats{}, false
+		}
+		l.logger.Warn("live cannot read the counters, retrying", "error", err)
+		select {
+		case <-ctx.Done():
+			return models.Stats{}, false
+		case <-time.After(retryRead):
+		}
+	}
+}
+
+// EventsRecorded takes the receipts of one commit. They are kept and only
+// read; those that recorded nothing are ignored. Ids ascend from call to
+// call. It never blocks.
+func (l *Live) EventsRecorded(receipts []models.Receipt) {
+	last := newest(receipts)
+	l.panel.news.events(receipts, last)
+	l.feed.inbox.put(receipts, last)
+}
+
+// AlertUpdated takes the new state of one email. It never blocks.
+func (l *Live) AlertUpdated(a models.EmailAlert) { l.panel.news.alert(a) }
+
+// ServePanel makes a websocket of r that carries HTML frames for one page, and
+// returns when it has ended. ?view= is dashboard, events, alerts or audit,
+// ?lang= en or es, ?since= the newest event that the page shows. Only pages of
+// the panel's own origin may ask. The error says why no socket was made; the
+// answer has been written then.
+func (l *Live) ServePanel(w http.ResponseWriter, r *http.Request) error {
+	if err := l.await(w, r); err != nil {
+		return err
+	}
+	return l.panel.serve(w, r)
+}
+
+// ServeFeed makes a websocket of r that carries stored events as JSON, and
+// returns when it has ended. ?since=ID first replays every event with a
+// greater id; ?batch=1 asks for frames of many events. Programs, and pages of
+// the same host on any port, may ask. The error says why no socket was made;
+// the answer has been written then.
+func (l *Live) ServeFeed(w http.ResponseWriter, r *http.Request) error {
+	if err := l.await(w, r); err != nil {
+		return err
+	}
+	return l.feed.serve(w, r, l.source)
+}
+
+// await holds a socket that came before Run was ready.
+func (l *Live) await(w http.ResponseWriter, r *http.Request) error {
+	select {
+	case <-l.ready:
+		return nil
+	case <-l.closing:
+	case <-r.Context().Done():
+	}
+	http.Error(w, "not ready", http.StatusServiceUnavailable)
+	return models.ErrClosed
+}
+
+// Close says to every client that the service restarts (close code 1012),
+// waits until they have left, and cuts those that do not; it returns once all
+// have ended. When ctx ends it stops being polite. New sockets are answered
+// 503. The hand-over methods stay callable.
+func (l *Live) Close(ctx context.Context) error {
+	l.end.Do(func() { close(l.closing) })
+	var panels, feed error
+	var both sync.WaitGroup
+	both.Go(func() { panels = l.panel.sockets.close(ctx) })
+	both.Go(func() { feed = l.feed.sockets.close(ctx) })
+	both.Wait()
+	return errors.Join(panels, feed)
+}
+
+// Counters reads the state of the sockets.
+func (l *Live) Counters() Counters {
+	return Counters{
+		Panels:      l.panel.sockets.now(),
+		FeedClients: l.feed.sockets.now(),
+		Cut:         l.panel.sockets.cut.Load() + l.feed.sockets.cut.Load(),
+		PanelFrames: l.panel.frames.Load(),
+		FeedFrames:  l.feed.frames.Load(),
+		Deliveries:  l.feed.deliveries.Load(),
+	}
+}
