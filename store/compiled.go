@@ -154,8 +154,8 @@ func (s *compiled) note(rc int32) {
 	}
 }
 
-// run steps a statement that gives no row, and makes it ready again.
-func (s *compiled) run() error {
+// exec runs a statement that gives no row, and makes it ready again.
+func (s *compiled) exec() error {
 	row, err := s.row()
 	if row {
 		s.reset()

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"alerthub/models"
 )
@@ -15,15 +13,15 @@ import (
 // stores nothing; a repeated key with other content gets ErrKeyConflict in
 // its receipt. On an error nothing is stored: it wraps
 // models.ErrUnavailable when storage refused, models.ErrInvalid for a record
-// that NewDraft cannot have made, else it is the context's, which counts
-// only until the transaction begins.
+// that NewDraft cannot have made, models.ErrClosed after Close; else it is
+// the context's, which counts only until the transaction begins.
 func (s *Store) InsertBatch(ctx context.Context, records []models.Record) ([]models.Receipt, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
 	for i := range records {
-		if r := &records[i]; !r.Severity.Valid() || !r.Channel.Valid() {
-			return nil, fmt.Errorf("record %d: %w: severity %q, channel %q", i, models.ErrInvalid, r.Severity, r.Channel)
+		if err := checkRecord(&records[i]); err != nil {
+			return nil, fmt.Errorf("record %d: %w", i, err)
 		}
 	}
 	if err := s.turn.take(ctx); err != nil {
@@ -37,101 +35,17 @@ func (s *Store) InsertBatch(ctx context.Context, records []models.Record) ([]mod
 	return receipts, nil
 }
 
-// ingest is the connection of the hot INSERT and its compiled statements.
-// Whoever uses it holds the store's turn.
-type ingest struct {
-	uri string
-
-	conn *rawConn // nil after a fault, until the next use opens it again
-
-	begin, commit, rollback *compiled
-	event, keyed, seen      *compiled
-	alert, count            *compiled
-	row                     scratch // texts of the row being bound
-	clock                   clock
-}
-
-// Parameters shared by both event statements: created_at, source, severity, message, channel, raw_payload, peer.
-const (
-	insertEvent = `INSERT INTO events (created_at, source, severity, message, channel, raw_payload, peer)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
-	insertKeyed = `INSERT INTO events (created_at, source, severity, message, channel, raw_payload, peer, idempotency_key, fingerprint)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`
-	selectSeen  = `SELECT id, fingerprint FROM events WHERE source = ?1 AND idempotency_key = ?2`
-	insertAlert = `INSERT INTO email_alerts (event_id, created_at, recipient, status, detail, attempts, next_attempt_at, updated_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?2)`
-	addCount = `INSERT INTO counters (name, value) VALUES (?, ?)
-		ON CONFLICT (name) DO UPDATE SET value = value + excluded.value`
-)
-
-func (g *ingest) open() error {
-	if g.conn != nil {
-		return nil
+// checkRecord refuses the words that no counter counts.
+func checkRecord(r *models.Record) error {
+	if !r.Severity.Valid() || !r.Channel.Valid() {
+		return fmt.Errorf("%w: severity %q, channel %q", models.ErrInvalid, r.Severity, r.Channel)
 	}
-	pragmas := setup()
-	for i := range pragmas {
-		pragmas[i] = "PRAGMA " + pragmas[i]
-	}
-	conn, err := openRaw(g.uri, busyTimeout, pragmas...)
-	if err != nil {
-		return err
-	}
-	g.conn = conn
-	g.row = scratch{tls: conn.tls}
-	for _, st := range []struct {
-		into      **compiled
-		what, sql string
-	}{
-		{&g.begin, "begin", "BEGIN IMMEDIATE"}, {&g.commit, "commit", "COMMIT"}, {&g.rollback, "rollback", "ROLLBACK"},
-		{&g.event, "insert event", insertEvent}, {&g.keyed, "insert keyed event", insertKeyed},
-		{&g.seen, "look up key", selectSeen}, {&g.alert, "insert email alert", insertAlert},
-		{&g.count, "add to counter", addCount},
-	} {
-		if *st.into, err = conn.compile(st.what, st.sql); err != nil {
-			return errors.Join(err, g.close())
+	for i := range r.Alerts {
+		if status := r.Alerts[i].Status; status != models.EmailPending && status != models.EmailSkipped {
+			return fmt.Errorf("%w: email status %q of a new event", models.ErrInvalid, status)
 		}
 	}
 	return nil
-}
-
-func (g *ingest) close() error {
-	if g.conn == nil {
-		return nil
-	}
-	for _, st := range []**compiled{&g.begin, &g.commit, &g.rollback, &g.event, &g.keyed, &g.seen, &g.alert, &g.count} {
-		(*st).finalize()
-		*st = nil
-	}
-	g.row.free()
-	err := g.conn.close()
-	g.conn = nil
-	return err
-}
-
-// inTx runs f in one transaction. After any fault the connection is given up:
-// what state a failed read, write or sync left it in is not worth knowing,
-// and opening another costs less than a millisecond.
-func (g *ingest) inTx(f func() error) error {
-	err := g.open()
-	if err == nil {
-		err = g.begin.run()
-	}
-	if err == nil {
-		if err = f(); err == nil {
-			err = g.commit.run()
-		}
-		if err != nil {
-			_ = g.rollback.run() // SQLite may have rolled back itself; closing does it in any case
-		}
-	}
-	if err != nil {
-		_ = g.close() // err says what went wrong first
-	}
-	return err
-}
-
-func (g *ingest) probe() error {
-	return g.inTx(func() error { return g.add("probes", 1) })
 }
 
 func (g *ingest) insert(records []models.Record) ([]models.Receipt, error) {
@@ -142,28 +56,23 @@ func (g *ingest) insert(records []models.Record) ([]models.Receipt, error) {
 	}
 	alerts := make([]models.EmailAlert, 0, n) // one allocation for all receipts
 	err := g.inTx(func() error {
-		var t tally
-		for i := range records {
-			record, receipt := &records[i], &receipts[i]
-			if err := g.insertOne(record, receipt); err != nil {
+		var sum tally
+		for from := 0; from < len(records); {
+			group, err := g.insertGroup(records[from:], receipts[from:])
+			if err != nil {
 				return err
 			}
-			if !receipt.Recorded() {
-				continue
-			}
-			t.event(&receipt.Event)
-			from := len(alerts)
-			for j := range record.Alerts {
-				alert, err := g.insertAlert(&receipt.Event, &record.Alerts[j])
-				if err != nil {
-					return err
+			for i := from; i < from+group; i++ {
+				if receipts[i].Recorded() {
+					sum.event(&receipts[i].Event)
+					if alerts, err = g.insertAlerts(alerts, &records[i], &receipts[i], &sum); err != nil {
+						return err
+					}
 				}
-				t.alert(alert.Status, 1)
-				alerts = append(alerts, alert)
 			}
-			receipt.Alerts = alerts[from:len(alerts):len(alerts)]
+			from += group
 		}
-		return t.each(g.add)
+		return sum.each(g.add)
 	})
 	if err != nil {
 		return nil, err
@@ -171,114 +80,109 @@ func (g *ingest) insert(records []models.Record) ([]models.Receipt, error) {
 	return receipts, nil
 }
 
-func (g *ingest) insertOne(record *models.Record, receipt *models.Receipt) error {
-	d := &record.Draft
-	receipt.Truncated = d.Truncated
-	if err := g.row.room(len(d.Source) + len(d.Message) + len(d.RawPayload) + len(d.Peer) + len(d.Key) + 64); err != nil {
+// insertGroup inserts a whole run if the records begin with one, else the
+// first record, and returns how many it took.
+func (g *ingest) insertGroup(records []models.Record, receipts []models.Receipt) (int, error) {
+	run := 0
+	for run < min(runRows, len(records)) && records[run].Key == "" {
+		run++
+	}
+	if run < runRows {
+		return 1, g.insertOne(records, receipts)
+	}
+	if err := g.room(records[:run]); err != nil {
+		return 0, err
+	}
+	for i := range run {
+		g.bindEvent(g.run, int32(i*eventParams), &records[i], &receipts[i])
+	}
+	if err := g.run.exec(); err != nil {
+		return 0, err
+	}
+	// The rows of one statement get ids in a row: this transaction is the only writer.
+	first := g.conn.lastID() - int64(run) + 1
+	for i := range run {
+		receipts[i].Event.ID = first + int64(i)
+	}
+	return run, nil
+}
+
+func (g *ingest) insertOne(records []models.Record, receipts []models.Receipt) error {
+	d, receipt, st := &records[0].Draft, &receipts[0], g.one
+	if err := g.room(records[:1]); err != nil {
 		return err
 	}
-	source := g.row.put(d.Source)
-	st := g.event
 	if d.Key != "" {
-		key := g.row.put(d.Key)
-		if found, err := g.lookUp(d, source, key, receipt); found || err != nil {
+		if found, err := g.lookUp(d, receipt); found || err != nil {
 			return err
 		}
 		st = g.keyed
-		st.text(8, key, len(d.Key))
-		st.int(9, d.Fingerprint)
+		g.texts.used = 0 // what was bound for the lookup is done with
+		g.bind(st, eventParams+1, d.Key)
+		st.int(eventParams+2, d.Fingerprint)
 	}
-	at := g.clock.set(record.ReceivedAt)
-	st.text(1, g.row.put(g.clock.text), len(g.clock.text))
-	st.text(2, source, len(d.Source))
-	st.text(3, g.row.put(string(d.Severity)), len(d.Severity))
-	st.text(4, g.row.put(d.Message), len(d.Message))
-	st.text(5, g.row.put(string(d.Channel)), len(d.Channel))
-	g.optional(st, 6, d.RawPayload)
-	g.optional(st, 7, d.Peer)
-	if err := st.run(); err != nil {
+	g.bindEvent(st, 0, &records[0], receipt)
+	if err := st.exec(); err != nil {
 		return err
 	}
-	receipt.Event = models.Event{
-		ID: g.conn.lastID(), CreatedAt: at, Source: d.Source, Severity: d.Severity,
-		Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload,
-	}
+	receipt.Event.ID = g.conn.lastID()
 	return nil
 }
 
 // lookUp fills the receipt of a repeat, or of a key that was used for
 // something else, also by an earlier record of the same batch.
-func (g *ingest) lookUp(d *models.Draft, source, key uintptr, receipt *models.Receipt) (found bool, err error) {
-	g.seen.text(1, source, len(d.Source))
-	g.seen.text(2, key, len(d.Key))
+func (g *ingest) lookUp(d *models.Draft, receipt *models.Receipt) (found bool, err error) {
+	g.bind(g.seen, 1, d.Source)
+	g.bind(g.seen, 2, d.Key)
 	if found, err = g.seen.row(); !found {
 		return false, err
 	}
 	id, fingerprint := g.seen.column(0), g.seen.column(1)
 	g.seen.reset()
 	if fingerprint != d.Fingerprint {
-		receipt.Err = models.ErrKeyConflict
-		return true, nil
+		*receipt = models.Receipt{Err: models.ErrKeyConflict}
+	} else {
+		*receipt = models.Receipt{Event: models.Event{ID: id}, Duplicate: true}
 	}
-	receipt.Duplicate = true
-	receipt.Event.ID = id
+	receipt.Truncated = d.Truncated
 	return true, nil
 }
 
-func (g *ingest) insertAlert(event *models.Event, a *models.NewAlert) (models.EmailAlert, error) {
-	alert := models.EmailAlert{
-		EventID: event.ID, CreatedAt: event.CreatedAt, Recipient: a.Recipient,
-		Status: a.Status, Detail: a.Detail, UpdatedAt: event.CreatedAt,
+// insertAlerts inserts the emails of one event, appends them to all and lets
+// the receipt have them.
+func (g *ingest) insertAlerts(all []models.EmailAlert, record *models.Record, receipt *models.Receipt, sum *tally) ([]models.EmailAlert, error) {
+	if len(record.Alerts) == 0 {
+		return all, nil
 	}
-	if err := g.row.room(len(a.Recipient) + len(a.Detail) + len(a.Status) + len(g.clock.text)); err != nil {
-		return alert, err
-	}
-	at := g.row.put(g.clock.text)
-	g.alert.int(1, event.ID)
-	g.alert.text(2, at, len(g.clock.text))
-	g.optional(g.alert, 3, a.Recipient)
-	g.alert.text(4, g.row.put(string(a.Status)), len(a.Status))
-	g.optional(g.alert, 5, a.Detail)
-	if a.Status == models.EmailPending {
-		alert.NextAttemptAt = event.CreatedAt
-		g.alert.text(6, at, len(g.clock.text))
-	} else {
+	from := len(all)
+	g.clock.set(receipt.Event.CreatedAt)
+	for i := range record.Alerts {
+		a := &record.Alerts[i]
+		if err := g.texts.room(len(g.clock.text) + len(a.Recipient) + len(a.Status) + len(a.Detail)); err != nil {
+			return nil, err
+		}
+		alert := models.EmailAlert{
+			EventID: receipt.Event.ID, CreatedAt: receipt.Event.CreatedAt, UpdatedAt: receipt.Event.CreatedAt,
+			Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
+		}
+		at := g.texts.put(g.clock.text)
+		g.alert.int(1, alert.EventID)
+		g.alert.text(2, at, len(g.clock.text))
+		g.bindOptional(g.alert, 3, a.Recipient)
+		g.bind(g.alert, 4, string(a.Status))
+		g.bindOptional(g.alert, 5, a.Detail)
 		g.alert.null(6)
+		if a.Status == models.EmailPending {
+			alert.NextAttemptAt = alert.CreatedAt
+			g.alert.text(6, at, len(g.clock.text))
+		}
+		if err := g.alert.exec(); err != nil {
+			return nil, err
+		}
+		alert.ID = g.conn.lastID()
+		sum.alert(a.Status, 1)
+		all = append(all, alert)
 	}
-	err := g.alert.run()
-	alert.ID = g.conn.lastID()
-	return alert, err
-}
-
-func (g *ingest) add(name string, n int64) error {
-	if err := g.row.room(len(name)); err != nil {
-		return err
-	}
-	g.count.text(1, g.row.put(name), len(name))
-	g.count.int(2, n)
-	return g.count.run()
-}
-
-// optional binds a text, or NULL for an empty one.
-func (g *ingest) optional(st *compiled, i int32, s string) {
-	if s == "" {
-		st.null(i)
-		return
-	}
-	st.text(i, g.row.put(s), len(s))
-}
-
-// clock formats a receive time once for all rows that share it.
-type clock struct {
-	last, at time.Time
-	text     string
-}
-
-// set makes text the stored form of t and returns what reading it gives.
-func (c *clock) set(t time.Time) time.Time {
-	if c.text == "" || !c.last.Equal(t) {
-		c.last, c.at = t, t.UTC().Truncate(time.Microsecond)
-		c.text = models.FormatTime(c.at)
-	}
-	return c.at
+	receipt.Alerts = all[from:len(all):len(all)]
+	return all, nil
 }
