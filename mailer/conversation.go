@@ -44,13 +44,14 @@ func (c *conversation) Read(p []byte) (int, error) {
 }
 
 // Write passes p on and notes which command it is; the library writes one
-// command at a time. After DATA come the lines of the mail, not commands.
+// command at a time. After DATA come the lines of the mail, not commands. HELO
+// counts as the EHLO that it stands in for.
 func (c *conversation) Write(p []byte) (int, error) {
 	c.heard = c.heard[:0]
 	if c.stage != "DATA" {
 		verb, _, _ := bytes.Cut(bytes.TrimRight(p, "\r\n"), []byte(" "))
 		switch v := string(verb); v {
-		case "EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA":
+		case "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA":
 			c.stage = v
 			c.loggedIn = c.loggedIn || v == "AUTH"
 		}

@@ -58,7 +58,10 @@ func newFault(ctx context.Context, up bool, stage string, limit time.Duration, e
 		// Without the ports of this one connection, the same fault reads the same.
 		f.words = op.Err.Error()
 	default:
-		f.words = strings.TrimPrefix(err.Error(), "Mail Error on ")
+		f.words = err.Error()
+		if cause := errors.Unwrap(err); cause != nil && strings.HasPrefix(f.words, "Mail Error on ") {
+			f.words = cause.Error() // the library's stages are coarser than ours
+		}
 	}
 	f.words = stage + ": " + f.words
 	return f
