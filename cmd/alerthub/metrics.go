@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"alerthub/models"
 )
 
 // metrics is what /metrics shows. Rooms count for themselves and know no
@@ -45,31 +49,89 @@ func (m *metrics) handler() http.Handler {
 }
 
 // observe registers what the rooms count.
-func (m *metrics) observe(a *App) {
-	m.registry.MustRegister(roomCollector{a})
-}
-
-// sample is one value of a room, of a fixed name and perhaps one label.
-type sample struct {
-	desc   *prometheus.Desc
-	kind   prometheus.ValueType
-	value  float64
-	labels []string
-}
+func (m *metrics) observe(a *App) { m.registry.MustRegister(roomCollector{a}) }
 
 // roomCollector reads all rooms at once for each scrape.
 type roomCollector struct{ app *App }
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("alerthub_"+name, help, labels, nil)
-}
 
 // Describe says nothing: the collector is unchecked, its names are constant.
 func (roomCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads the rooms' counters.
 func (c roomCollector) Collect(out chan<- prometheus.Metric) {
-	for _, s := range c.app.samples() {
-		out <- prometheus.MustNewConstMetric(s.desc, s.kind, s.value, s.labels...)
+	emit := emitter(out)
+	c.app.collectIngest(emit)
+	c.app.collectStored(emit)
+	c.app.collectLive(emit)
+}
+
+// emitter sends one value; labels alternate names and values.
+type emitter chan<- prometheus.Metric
+
+func (out emitter) gauge(name, help string, value float64, labels ...string) {
+	out.send(prometheus.GaugeValue, name, help, value, labels)
+}
+
+func (out emitter) counter(name, help string, value float64, labels ...string) {
+	out.send(prometheus.CounterValue, name, help, value, labels)
+}
+
+func (out emitter) send(kind prometheus.ValueType, name, help string, value float64, labels []string) {
+	var names, values []string
+	for pair := range slices.Chunk(labels, 2) {
+		names, values = append(names, pair[0]), append(values, pair[1])
 	}
+	d := prometheus.NewDesc("alerthub_"+name, help, names, nil)
+	out <- prometheus.MustNewConstMetric(d, kind, value, values...)
+}
+
+func (a *App) collectIngest(out emitter) {
+	tcp := a.ingest.Stats()
+	out.gauge("tcp_connections", "TCP ingest connections open now.", float64(tcp.Connections))
+	out.counter("tcp_connections_total", "TCP ingest connections served.", float64(tcp.Accepted))
+	out.counter("tcp_lines_total", "TCP ingest lines read.", float64(tcp.Lines))
+	for word, n := range tcp.Refused {
+		out.counter("tcp_refused_total", "TCP ingest lines and connections refused.", float64(n), "error", word)
+	}
+	out.gauge("queue_events", "Events waiting for their commit.", float64(a.hub.Queued()))
+}
+
+func (a *App) collectStored(out emitter) {
+	health := a.hub.Health()
+	out.gauge("storage_ok", "1 while events can be stored.", oneIf(health.Storage == ""))
+	out.gauge("email_delivering", "1 unless mail delivery is paused.", oneIf(health.Email == ""))
+	// The counters are a few rows by primary key; a scrape without them still
+	// tells the rest.
+	stats, err := a.hub.Stats(context.Background())
+	if err != nil {
+		a.logger.Warn("metrics without stored counters", "error", err)
+		return
+	}
+	for severity, n := range stats.Severity {
+		out.counter("events_total", "Events stored.", float64(n), "severity", string(severity))
+	}
+	out.counter("ingest_events_total", "Events stored since start.", float64(stats.Process.TCPMessages), "channel", string(models.ChannelTCP))
+	out.counter("ingest_events_total", "Events stored since start.", float64(stats.Process.HTTPMessages), "channel", string(models.ChannelHTTP))
+	for status, n := range stats.Email {
+		out.gauge("outbox_emails", "Emails in the outbox.", float64(n), "status", string(status))
+	}
+	out.counter("emails_finished_total", "Emails that ended since start.", float64(stats.Process.EmailSentOK), "outcome", string(models.EmailSent))
+	out.counter("emails_finished_total", "Emails that ended since start.", float64(stats.Process.EmailSentFail), "outcome", string(models.EmailFailed))
+}
+
+func (a *App) collectLive(out emitter) {
+	live := a.live.Counters()
+	out.gauge("sockets", "Websockets open now.", float64(live.Panels), "kind", "panel")
+	out.gauge("sockets", "Websockets open now.", float64(live.FeedClients), "kind", "feed")
+	out.counter("sockets_cut_total", "Websockets cut because they were too slow.", float64(live.Cut))
+	out.counter("socket_frames_total", "Websocket frames sent.", float64(live.PanelFrames), "kind", "panel")
+	out.counter("socket_frames_total", "Websocket frames sent.", float64(live.FeedFrames), "kind", "feed")
+	out.counter("feed_deliveries_total", "Events handed to feed clients.", float64(live.Deliveries))
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
