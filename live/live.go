@@ -40,6 +40,7 @@ type Config struct {
 	Now         func() time.Time // the clock that is shown; nil is time.Now
 	MaxPanels   int              // open pages; more are answered 503. 0 means 1,000
 	MaxFeed     int              // feed clients; more are answered 503. 0 means 2,000
+	WriteWait   time.Duration    // a client that takes nothing for so long is cut. 0 means 5 s
 	PoliteClose time.Duration    // how long clients may take to leave in Close. 0 means 2 s
 }
 
@@ -80,6 +81,9 @@ func New(cfg Config) *Live {
 	}
 	if cfg.MaxFeed == 0 {
 		cfg.MaxFeed = 2000
+	}
+	if cfg.WriteWait == 0 {
+		cfg.WriteWait = 5 * time.Second
 	}
 	if cfg.PoliteClose == 0 {
 		cfg.PoliteClose = 2 * time.Second

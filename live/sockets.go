@@ -17,10 +17,8 @@ import (
 	"alerthub/models"
 )
 
-// Timing of all sockets. A peer that takes nothing for writeWait, or answers
-// no ping for pongWait, is cut.
+// Timing of all sockets: a peer that answers no ping for pongWait is cut.
 const (
-	writeWait  = 5 * time.Second
 	pongWait   = 40 * time.Second
 	pingPeriod = 30 * time.Second
 
@@ -74,7 +72,7 @@ func newSockets(buffer, limit int, origin func(*http.Request) bool, cfg Config) 
 	m := k.melody
 	m.Upgrader.CheckOrigin = origin // melody's own default lets every site in
 	m.Config.MaxMessageSize, m.Config.MessageBufferSize = maxMessage, buffer
-	m.Config.WriteWait, m.Config.PongWait, m.Config.PingPeriod = writeWait, pongWait, pingPeriod
+	m.Config.WriteWait, m.Config.PongWait, m.Config.PingPeriod = cfg.WriteWait, pongWait, pingPeriod
 
 	m.HandleError(func(s *melody.Session, err error) {
 		// This may run below melody's lock and inside a write to s: touch
