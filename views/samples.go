@@ -13,6 +13,6 @@ func tcpSample(s Samples) string {
 
 // httpSample is a command line that sends an event over HTTP.
 func httpSample(s Samples) string {
-	return `curl -H 'Content-Type: application/json' -d '{"source":"sensor-a","severity":"info","message":"Heartbeat OK"}' http://` +
+	return `curl -d '{"source":"sensor-a","severity":"info","message":"Heartbeat OK"}' http://` +
 		net.JoinHostPort(s.Host, strconv.Itoa(s.HTTPPort)) + "/api/events"
 }
