@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -241,14 +240,7 @@ func TestFeed_LaggardGoesOnFromTheDatabase(t *testing.T) {
 
 func TestFeed_ClientThatTakesNothingIsCut(t *testing.T) {
 	r := newRig(t, Config{WriteWait: 300 * time.Millisecond}, 0)
-	dialer := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
-		conn, err := net.Dial(network, addr)
-		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		return conn, err
-	}}
-	stuck, _, err := dialer.Dial(r.url("/ws/events?batch=1"), nil)
+	stuck, _, err := (&websocket.Dialer{NetDial: smallBuffer}).Dial(r.url("/ws/events?batch=1"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
