@@ -13,6 +13,14 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 func eventURL(id int64) string { return "/events/" + itoa(id) }
 
+// olderURL is the page of the rows below before; of all rows for 0.
+func olderURL(url string, before int64) string {
+	if before == 0 {
+		return url
+	}
+	return url + "?before=" + itoa(before)
+}
+
 // severityWord is the severity in the reader's language. A word that is none
 // of the four, from a database written elsewhere, is shown as it is.
 func severityWord(ctx context.Context, s models.Severity) string {
