@@ -42,15 +42,8 @@ func startMailSink(t testing.TB) *mailSink {
 	return sink
 }
 
-// NewSession is called once a connection, before its greeting.
-func (s *mailSink) NewSession(*smtp.Conn) (smtp.Session, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.taken.IsZero() {
-		s.turns = append(s.turns, time.Since(s.taken))
-	}
-	return sinkSession{s}, nil
-}
+// NewSession is called once a connection; a connection may bring many mails.
+func (s *mailSink) NewSession(*smtp.Conn) (smtp.Session, error) { return sinkSession{s}, nil }
 
 // reset forgets what was noted and returns it.
 func (s *mailSink) reset() durations {
@@ -65,8 +58,17 @@ type sinkSession struct{ sink *mailSink }
 
 func (sinkSession) Reset()                               {}
 func (sinkSession) Logout() error                        { return nil }
-func (sinkSession) Mail(string, *smtp.MailOptions) error { return nil }
 func (sinkSession) Rcpt(string, *smtp.RcptOptions) error { return nil }
+
+func (s sinkSession) Mail(string, *smtp.MailOptions) error {
+	s.sink.mu.Lock()
+	defer s.sink.mu.Unlock()
+	if !s.sink.taken.IsZero() {
+		s.sink.turns = append(s.sink.turns, time.Since(s.sink.taken))
+	}
+	return nil
+}
+
 func (s sinkSession) Data(r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 	s.sink.mu.Lock()
