@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(printHelp),
 		kong.ExplicitGroups(settingGroups),
 	)
 	if err != nil {
@@ -88,6 +89,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "alerthub:", err)
 		return exitFailure
 	}
+}
+
+// printHelp prints what is asked for; for the program as a whole it goes on
+// with the settings of serve, which is what no command means.
+func printHelp(options kong.HelpOptions, asked *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, asked); err != nil || asked.Selected() != nil {
+		return err
+	}
+	serve, err := kong.Trace(asked.Kong, []string{"serve"})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(asked.Stdout)
+	return kong.DefaultHelpPrinter(options, serve)
 }
 
 type versionCmd struct{}
