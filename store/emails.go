@@ -112,5 +112,6 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 	if err != nil {
 		return models.EmailAlert{}, unavailable(fmt.Sprintf("finish email alert %d", u.ID), err)
 	}
+	s.keeper.writes.Add(1)
 	return row.alert()
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -31,15 +32,14 @@ const runRows = 32
 
 // The parameters that all event statements begin with.
 const (
-	eventParams  = 7
-	eventInto    = "events (created_at, source, severity, message, channel, raw_payload, peer"
-	eventValues  = "(?, ?, ?, ?, ?, ?, ?"
-	insertOne    = "INSERT INTO " + eventInto + ") VALUES " + eventValues + ")"
-	insertKeyed  = "INSERT INTO " + eventInto + ", idempotency_key, fingerprint) VALUES " + eventValues + ", ?, ?)"
-	selectSeen   = "SELECT id, fingerprint FROM events WHERE source = ? AND idempotency_key = ?"
-	insertAlert  = "INSERT INTO email_alerts (event_id, created_at, recipient, status, detail, next_attempt_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?2)"
-	addCount     = "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
-	beginWriting = "BEGIN IMMEDIATE"
+	eventParams = 7
+	eventInto   = "events (created_at, source, severity, message, channel, raw_payload, peer"
+	eventValues = "(?, ?, ?, ?, ?, ?, ?"
+	insertOne   = "INSERT INTO " + eventInto + ") VALUES " + eventValues + ")"
+	insertKeyed = "INSERT INTO " + eventInto + ", idempotency_key, fingerprint) VALUES " + eventValues + ", ?, ?)"
+	selectSeen  = "SELECT id, fingerprint FROM events WHERE source = ? AND idempotency_key = ?"
+	insertAlert = "INSERT INTO email_alerts (event_id, created_at, recipient, status, detail, next_attempt_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?2)"
+	addCount    = "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 )
 
 // insertRun inserts runRows events. A fault ends the transaction in any case;
@@ -71,7 +71,7 @@ func (g *ingest) open() error {
 		into      **compiled
 		what, sql string
 	}{
-		{&g.begin, "begin", beginWriting}, {&g.commit, "commit", "COMMIT"}, {&g.rollback, "roll back", "ROLLBACK"},
+		{&g.begin, "begin", "BEGIN IMMEDIATE"}, {&g.commit, "commit", "COMMIT"}, {&g.rollback, "roll back", "ROLLBACK"},
 		{&g.run, "insert events", insertRun()}, {&g.one, "insert event", insertOne}, {&g.keyed, "insert keyed event", insertKeyed},
 		{&g.seen, "look up key", selectSeen}, {&g.alert, "insert email alert", insertAlert}, {&g.count, "add to counter", addCount},
 	} {
@@ -120,6 +120,25 @@ func (g *ingest) inTx(f func() error) error {
 
 func (g *ingest) probe() error {
 	return g.inTx(func() error { return g.add("probes", 1) })
+}
+
+// emptyLog checkpoints the log and truncates it. Readers that use it make it
+// a partial checkpoint, which is no error.
+func (g *ingest) emptyLog() error {
+	err := g.open()
+	for _, sql := range []string{
+		fmt.Sprintf("PRAGMA busy_timeout(%d)", maxLogWait.Milliseconds()),
+		"PRAGMA wal_checkpoint(TRUNCATE)",
+		fmt.Sprintf("PRAGMA busy_timeout(%d)", busyTimeout.Milliseconds()),
+	} {
+		if err == nil {
+			err = g.conn.exec(sql)
+		}
+	}
+	if err != nil {
+		_ = g.close() // as in inTx
+	}
+	return err
 }
 
 // room makes sure that all texts of the next statement fit.

@@ -32,6 +32,7 @@ func (s *Store) InsertBatch(ctx context.Context, records []models.Record) ([]mod
 	if err != nil {
 		return nil, unavailable(fmt.Sprintf("insert batch of %d", len(records)), err)
 	}
+	s.keeper.writes.Add(1)
 	return receipts, nil
 }
 

@@ -20,13 +20,16 @@ import (
 
 // setup is what every writing connection is told. synchronous=FULL is the
 // promise that an acknowledged event survives a power cut
-// (docs/adr/0003-sqlite-durability.md). cache_size is in KiB when negative;
-// the log is not checkpointed by commits but by the keeper.
+// (docs/adr/0003-sqlite-durability.md). journal_mode=WAL stands after
+// busy_timeout, which it may need. A log longer than wal_autocheckpoint pages
+// (of 4 KiB) is copied by the commit that made it so; one that grew for want
+// of that is cut back to journal_size_limit. cache_size is in KiB when
+// negative: what a connection may keep, on a small machine.
 func setup() []string {
 	return []string{
 		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"journal_size_limit(67108864)", "cache_size(-2000)", "temp_store(MEMORY)",
+		"wal_autocheckpoint(1000)", "journal_size_limit(67108864)", "cache_size(-2000)", "temp_store(MEMORY)",
 	}
 }
 

@@ -137,6 +137,7 @@ func (s *Store) Probe(ctx context.Context) error {
 	if err := s.ingest.probe(); err != nil {
 		return unavailable("probe the storage", err)
 	}
+	s.keeper.writes.Add(1)
 	return nil
 }
 
