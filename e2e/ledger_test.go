@@ -313,14 +313,13 @@ func (p *producer) overHTTP(ctx context.Context, draining *bool) error {
 	for i, e := range group {
 		lines[i] = e.line
 	}
-	kind, body := "application/json", "["+strings.Join(lines, ",")+"]"
+	kind, body, single := "application/json", "["+strings.Join(lines, ",")+"]", false
 	switch p.rnd.IntN(3) {
 	case 0:
-		group, body = group[:1], lines[0]
+		group, body, single = group[:1], lines[0], true
 	case 1:
 		kind, body = "application/x-ndjson", strings.Join(lines, "\n")
 	}
-	single := len(body) == len(lines[0])
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, strings.NewReader(body))
