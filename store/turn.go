@@ -21,7 +21,8 @@ func newTurn() turn {
 	return turn{slot: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
-// take waits for the turn. The error is the context's, or ErrClosed.
+// take waits for the turn. The error is the context's, or models.ErrClosed;
+// either wins over a turn that is free.
 func (t turn) take(ctx context.Context) error {
 	select {
 	case t.slot <- struct{}{}:
@@ -30,13 +31,16 @@ func (t turn) take(ctx context.Context) error {
 	case <-t.closed:
 		return models.ErrClosed
 	}
+	err := ctx.Err()
 	select {
 	case <-t.closed:
-		t.give()
-		return models.ErrClosed
+		err = models.ErrClosed
 	default:
-		return nil
 	}
+	if err != nil {
+		t.give()
+	}
+	return err
 }
 
 func (t turn) give() { <-t.slot }

@@ -1,0 +1,157 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"alerthub/models"
+)
+
+// withAlerts stores one event per recipient list, each a second after the other.
+func withAlerts(t *testing.T, s Store, recipients ...[]string) []models.Receipt {
+	t.Helper()
+	var records []models.Record
+	for i, list := range recipients {
+		r := record(i)
+		r.ReceivedAt = start.Add(time.Duration(i) * time.Second)
+		for _, to := range list {
+			r.Alerts = append(r.Alerts, models.NewAlert{Recipient: to, Status: models.EmailPending})
+		}
+		records = append(records, r)
+	}
+	return insert(t, s, records...)
+}
+
+func outboxOrder(t *testing.T, s Store) {
+	if _, ok, wait, err := s.NextDue(t.Context(), start); ok || wait != 0 || err != nil {
+		t.Fatalf("an empty outbox: %v, %v, %v", ok, wait, err)
+	}
+	receipts := withAlerts(t, s, []string{"a@example.net", "b@example.net"}, nil, []string{"c@example.net"})
+	next := func(now time.Time) models.DueAlert {
+		t.Helper()
+		due, ok, _, err := s.NextDue(t.Context(), now)
+		if err != nil || !ok {
+			t.Fatalf("NextDue(%v): %v, %v", now, ok, err)
+		}
+		return due
+	}
+	if _, ok, wait, err := s.NextDue(t.Context(), start.Add(-time.Minute)); ok || wait != time.Minute || err != nil {
+		t.Errorf("before the first is due: %v, %v, %v", ok, wait, err)
+	}
+	due := next(start)
+	same(t, "alert", receipts[0].Alerts[0], due.Alert)
+	same(t, "event", receipts[0].Event, due.Event)
+	same(t, "asked again", due, next(start))
+
+	// a is put off to later than c; then the order is b, c, a.
+	later := start.Add(time.Hour)
+	finish(t, s, models.AlertUpdate{ID: due.Alert.ID, Status: models.EmailPending, Detail: "451 later", Attempts: 1, NextAttemptAt: later, At: start})
+	for _, want := range []models.EmailAlert{receipts[0].Alerts[1], receipts[2].Alerts[0]} {
+		due = next(later)
+		same(t, "next", want, due.Alert)
+		finish(t, s, models.AlertUpdate{ID: due.Alert.ID, Status: models.EmailSent, Detail: "250 ok", Attempts: 1, At: start})
+	}
+	if _, ok, wait, err := s.NextDue(t.Context(), later.Add(-time.Second)); ok || wait != time.Second || err != nil {
+		t.Errorf("a second before: %v, %v, %v", ok, wait, err)
+	}
+	if due = next(later); due.Alert.ID != receipts[0].Alerts[0].ID || due.Alert.Attempts != 1 || due.Alert.Detail != "451 later" {
+		t.Errorf("last: %+v", due.Alert)
+	}
+}
+
+func finish(t *testing.T, s Store, u models.AlertUpdate) models.EmailAlert {
+	t.Helper()
+	alert, err := s.FinishAlert(t.Context(), u)
+	if err != nil {
+		t.Fatalf("FinishAlert(%+v): %v", u, err)
+	}
+	return alert
+}
+
+func finishAlert(t *testing.T, s Store) {
+	born := withAlerts(t, s, []string{"a@example.net"})[0].Alerts[0]
+	at, next := start.Add(time.Minute), start.Add(time.Hour)
+	want := born
+	for _, u := range []models.AlertUpdate{
+		{ID: born.ID, Status: models.EmailPending, Detail: "421 busy", Attempts: 1, NextAttemptAt: next, At: at},
+		{ID: born.ID, Status: models.EmailFailed, Detail: "550 no such user ñ", Attempts: 2, NextAttemptAt: next, At: at},
+		{ID: born.ID, Status: models.EmailSent, Attempts: 3, At: at.Add(time.Second)},
+	} {
+		want.Status, want.Detail, want.Attempts, want.UpdatedAt, want.NextAttemptAt = u.Status, u.Detail, u.Attempts, u.At, time.Time{}
+		if u.Status == models.EmailPending {
+			want.NextAttemptAt = u.NextAttemptAt
+		}
+		same(t, "returned", want, finish(t, s, u))
+		rows, err := s.EmailAlerts(t.Context(), models.EmailFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "stored", []models.EmailAlert{want}, rows)
+		stats, err := s.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts := map[models.EmailStatus]int64{models.EmailPending: 0, models.EmailSent: 0, models.EmailFailed: 0, models.EmailSkipped: 0}
+		counts[u.Status] = 1
+		same(t, "counters", counts, stats.Email)
+	}
+	for _, u := range []models.AlertUpdate{
+		{ID: born.ID, Status: "lost", At: at},
+		{ID: born.ID, Status: models.EmailPending, At: at}, // without a next attempt it would wait for ever
+	} {
+		if _, err := s.FinishAlert(t.Context(), u); !errors.Is(err, models.ErrInvalid) {
+			t.Errorf("%+v: %v", u, err)
+		}
+	}
+}
+
+func emailFilters(t *testing.T, s Store) {
+	to := []string{"a@example.net", "b@example.net"}
+	receipts := withAlerts(t, s, to, to, to, to)
+	var newest []models.EmailAlert
+	for i := len(receipts) - 1; i >= 0; i-- {
+		newest = append(newest, receipts[i].Alerts[1], receipts[i].Alerts[0])
+	}
+	sent := newest[2]
+	sent = finish(t, s, models.AlertUpdate{ID: sent.ID, Status: models.EmailSent, Attempts: 1, At: start})
+	newest[2] = sent
+	for name, test := range map[string]struct {
+		filter models.EmailFilter
+		want   []models.EmailAlert
+	}{
+		"all":            {models.EmailFilter{}, newest},
+		"limit":          {models.EmailFilter{Limit: 3}, newest[:3]},
+		"before":         {models.EmailFilter{Before: newest[4].ID}, newest[5:]},
+		"by events":      {models.EmailFilter{EventIDs: []int64{receipts[0].Event.ID, receipts[3].Event.ID, 4711}}, append(append([]models.EmailAlert{}, newest[:2]...), newest[6:]...)},
+		"by no event":    {models.EmailFilter{EventIDs: []int64{}}, nil},
+		"sent":           {models.EmailFilter{Status: models.EmailSent}, []models.EmailAlert{sent}},
+		"pending":        {models.EmailFilter{Status: models.EmailPending, Limit: 3}, []models.EmailAlert{newest[0], newest[1], newest[3]}},
+		"failed":         {models.EmailFilter{Status: models.EmailFailed}, nil},
+		"event and sent": {models.EmailFilter{Status: models.EmailSent, EventIDs: []int64{sent.EventID}}, []models.EmailAlert{sent}},
+	} {
+		got, err := s.EmailAlerts(t.Context(), test.filter)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		same(t, name, test.want, got)
+	}
+}
+
+func probe(t *testing.T, s Store) {
+	insert(t, s, batch(0, 5)...)
+	before, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := s.Probe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "stats", before, after)
+}

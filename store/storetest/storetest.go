@@ -1,0 +1,371 @@
+// Package storetest is the conformance suite of the hub's storage: what every
+// database must do to stand behind the hub. It starts goroutines only inside
+// its tests and waits for them there.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"alerthub/models"
+)
+
+// Store is what is tested: all that the rooms of the hub ask of storage.
+type Store interface {
+	InsertBatch(ctx context.Context, records []models.Record) ([]models.Receipt, error)
+	Probe(ctx context.Context) error
+	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
+	EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error)
+	Event(ctx context.Context, id int64) (models.Event, error)
+	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
+	Stats(ctx context.Context) (models.Stats, error)
+	NextDue(ctx context.Context, now time.Time) (due models.DueAlert, ok bool, wait time.Duration, err error)
+	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
+}
+
+// Run tests stores made by open, each empty; open also closes it when its
+// test ends.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Store)
+	}{
+		{"a batch is stored in its order, and receipts equal what is read back", receiptsEqualRows},
+		{"batches of all sizes keep their order", batchSizes},
+		{"a repeated key answers the first id", repeatedKey},
+		{"a key with other content is a conflict, and the rest of the batch is stored", keyConflict},
+		{"keys are per source", keysPerSource},
+		{"a record that cannot be is refused with all its batch", invalidRecord},
+		{"a cancelled context stores nothing", cancelledInsert},
+		{"texts of every kind come back unchanged", texts},
+		{"times are kept to the microsecond in UTC", times},
+		{"pages by id are complete and end", pages},
+		{"filters select what they say", filters},
+		{"text is looked for literally, in source and message", literalText},
+		{"a rare match far back is reached through NextBefore", rareMatch},
+		{"EventsAfter replays oldest first", eventsAfter},
+		{"a missing row is ErrNotFound", notFound},
+		{"counters equal a recount", countersEqualRecount},
+		{"the outbox gives the earliest due first", outboxOrder},
+		{"a finished attempt moves the row and the counters", finishAlert},
+		{"email alerts are found by event, status and id", emailFilters},
+		{"a probe changes nothing that is counted", probe},
+		{"writers and readers do not disturb each other", concurrency},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+
+func record(i int) models.Record {
+	return models.Record{
+		Draft: models.Draft{
+			Source: fmt.Sprintf("device-%d", i%7), Severity: models.Severities()[i%4], Message: fmt.Sprintf("message %d", i),
+			Channel: models.Channels()[i%2], RawPayload: fmt.Sprintf(`{"n":%d}`, i), Peer: "192.0.2.1",
+		},
+		ReceivedAt: start.Add(time.Duration(i) * time.Millisecond),
+	}
+}
+
+func batch(from, n int) []models.Record {
+	records := make([]models.Record, n)
+	for i := range records {
+		records[i] = record(from + i)
+	}
+	return records
+}
+
+func keyed(i int, key string, fingerprint int64) models.Record {
+	r := record(i)
+	r.Source, r.Key, r.Fingerprint = "keyed", key, fingerprint
+	return r
+}
+
+func insert(t *testing.T, s Store, records ...models.Record) []models.Receipt {
+	t.Helper()
+	receipts, err := s.InsertBatch(t.Context(), records)
+	if err != nil {
+		t.Fatalf("InsertBatch of %d: %v", len(records), err)
+	}
+	if len(receipts) != len(records) {
+		t.Fatalf("%d receipts for %d records", len(receipts), len(records))
+	}
+	return receipts
+}
+
+// all reads every event by pages, newest first, and reports how many calls it took.
+func all(t *testing.T, s Store, f models.EventFilter) (events []models.Event, calls int) {
+	t.Helper()
+	for {
+		page, err := s.Events(t.Context(), f)
+		if err != nil {
+			t.Fatalf("Events(%+v): %v", f, err)
+		}
+		calls++
+		events = append(events, page.Events...)
+		if page.NextBefore == 0 {
+			return events, calls
+		}
+		if f.Before != 0 && page.NextBefore >= f.Before {
+			t.Fatalf("NextBefore %d does not go on from %d", page.NextBefore, f.Before)
+		}
+		f.Before = page.NextBefore
+	}
+}
+
+func ids(events []models.Event) []int64 {
+	list := make([]int64, len(events))
+	for i := range events {
+		list[i] = events[i].ID
+	}
+	return list
+}
+
+func same(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateErrors()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func receiptsEqualRows(t *testing.T, s Store) {
+	records := batch(0, 100)
+	records[7].Truncated = []string{"message"}
+	records[9].RawPayload = ""
+	records[50].Alerts = []models.NewAlert{
+		{Recipient: "noc@example.net", Status: models.EmailPending},
+		{Status: models.EmailSkipped, Detail: "SMTP_HOST is not set"},
+	}
+	receipts := insert(t, s, records...)
+	last := int64(0)
+	for i, r := range receipts {
+		d := records[i].Draft
+		if !r.Recorded() || r.Event.ID <= last {
+			t.Fatalf("receipt %d: recorded %v, id %d after %d", i, r.Recorded(), r.Event.ID, last)
+		}
+		last = r.Event.ID
+		want := models.Event{ID: last, CreatedAt: records[i].ReceivedAt, Source: d.Source, Severity: d.Severity,
+			Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload}
+		same(t, fmt.Sprintf("receipt %d", i), want, r.Event)
+		same(t, "truncated", d.Truncated, r.Truncated)
+		row, err := s.Event(t.Context(), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, fmt.Sprintf("row %d", i), r.Event, row)
+		alerts, err := s.EmailAlerts(t.Context(), models.EmailFilter{EventIDs: []int64{last}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Reverse(alerts)
+		same(t, "alerts", r.Alerts, alerts)
+		if len(alerts) != len(records[i].Alerts) {
+			t.Errorf("event %d has %d alerts, want %d", last, len(alerts), len(records[i].Alerts))
+		}
+	}
+	if a := receipts[50].Alerts; len(a) == 2 && (!a[0].NextAttemptAt.Equal(records[50].ReceivedAt) || !a[1].NextAttemptAt.IsZero()) {
+		t.Errorf("next attempts: pending %v, skipped %v", a[0].NextAttemptAt, a[1].NextAttemptAt)
+	}
+}
+
+func batchSizes(t *testing.T, s Store) {
+	if receipts, err := s.InsertBatch(t.Context(), nil); err != nil || len(receipts) != 0 {
+		t.Errorf("an empty batch: %v, %v", receipts, err)
+	}
+	var want []string
+	n := 0
+	for _, size := range []int{1, 2, 31, 32, 33, 64, 65, 1000, 8192} {
+		records := batch(n, size)
+		n += size
+		if size == 65 { // a key in the middle of what could be a run
+			records[40] = keyed(n, "in the middle", 1)
+		}
+		for i, r := range insert(t, s, records...) {
+			if r.Event.Message != records[i].Message {
+				t.Fatalf("size %d: receipt %d is for %q", size, i, r.Event.Message)
+			}
+			want = append(want, records[i].Message)
+		}
+	}
+	events, _ := all(t, s, models.EventFilter{Limit: models.MaxLimit})
+	slices.Reverse(events)
+	got := make([]string, len(events))
+	for i := range events {
+		got[i] = events[i].Message
+	}
+	same(t, "messages in the order of ids", want, got)
+}
+
+func repeatedKey(t *testing.T, s Store) {
+	first := insert(t, s, record(0), keyed(1, "k1", 11), keyed(2, "k2", 22), keyed(3, "k1", 11))
+	if !first[1].Recorded() || !first[2].Recorded() {
+		t.Fatalf("first uses: %+v", first)
+	}
+	again := insert(t, s, keyed(9, "k2", 22), record(5), keyed(9, "k1", 11))
+	for _, repeat := range []struct {
+		what string
+		got  models.Receipt
+		of   models.Receipt
+	}{{"within a batch", first[3], first[1]}, {"of k2", again[0], first[2]}, {"of k1", again[2], first[1]}} {
+		want := models.Receipt{Event: models.Event{ID: repeat.of.Event.ID}, Duplicate: true}
+		same(t, "repeat "+repeat.what, want, repeat.got)
+	}
+	events, _ := all(t, s, models.EventFilter{})
+	same(t, "stored ids", []int64{again[1].Event.ID, first[2].Event.ID, first[1].Event.ID, first[0].Event.ID}, ids(events))
+}
+
+func keyConflict(t *testing.T, s Store) {
+	withAlert := keyed(2, "k", 2)
+	withAlert.Alerts = []models.NewAlert{{Recipient: "noc@example.net", Status: models.EmailPending}}
+	receipts := insert(t, s, keyed(1, "k", 1), withAlert, record(3))
+	if !errors.Is(receipts[1].Err, models.ErrKeyConflict) || receipts[1].Recorded() || len(receipts[1].Alerts) != 0 {
+		t.Errorf("conflict: %+v", receipts[1])
+	}
+	if !receipts[0].Recorded() || !receipts[2].Recorded() {
+		t.Errorf("the rest: %+v, %+v", receipts[0], receipts[2])
+	}
+	stats, err := s.Stats(t.Context())
+	if err != nil || stats.Events != 2 || stats.Email[models.EmailPending] != 0 {
+		t.Errorf("stats %+v, %v", stats, err)
+	}
+}
+
+func keysPerSource(t *testing.T, s Store) {
+	a, b := keyed(1, "k", 1), keyed(2, "k", 2)
+	b.Source = "somebody else"
+	for _, r := range insert(t, s, a, b, record(0), record(0)) {
+		if !r.Recorded() {
+			t.Errorf("not recorded: %+v", r)
+		}
+	}
+}
+
+func invalidRecord(t *testing.T, s Store) {
+	for name, change := range map[string]func(*models.Record){
+		"severity": func(r *models.Record) { r.Severity = "loud" },
+		"channel":  func(r *models.Record) { r.Channel = "pigeon" },
+		"email":    func(r *models.Record) { r.Alerts = []models.NewAlert{{Status: models.EmailSent}} },
+	} {
+		records := batch(0, 40)
+		change(&records[39])
+		if _, err := s.InsertBatch(t.Context(), records); !errors.Is(err, models.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if stats, err := s.Stats(t.Context()); err != nil || stats.Events != 0 || stats.LastEventID != 0 {
+		t.Errorf("stats %+v, %v", stats, err)
+	}
+}
+
+func cancelledInsert(t *testing.T, s Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 { // whichever way a select goes
+		if _, err := s.InsertBatch(ctx, batch(0, 3)); !errors.Is(err, context.Canceled) {
+			t.Fatalf("InsertBatch: %v", err)
+		}
+	}
+	if stats, err := s.Stats(t.Context()); err != nil || stats.Events != 0 {
+		t.Errorf("stats %+v, %v", stats, err)
+	}
+}
+
+func texts(t *testing.T, s Store) {
+	samples := []string{
+		"plain", "ñandú 漢字 🚨 e\u0301", "'; DROP TABLE events; --", `"quoted" \ % _`, "<script>alert(1)</script>",
+		"line\nfeed\ttab", "nul\x00inside", "\ufffd", "?1 :a @b $c", strings.Repeat("é", models.MaxMessage),
+		strings.Repeat("x", 1<<20),
+	}
+	var records []models.Record
+	for range 5 { // in runs and alone
+		for _, text := range samples {
+			r := record(0)
+			r.Source, r.Message, r.RawPayload = "s"+text, "m"+text, "p"+text
+			records = append(records, r)
+		}
+	}
+	for i, r := range insert(t, s, records...) {
+		event, err := s.Event(t.Context(), r.Event.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := records[i].Draft
+		if event.Source != d.Source || event.Message != d.Message || event.RawPayload != d.RawPayload {
+			t.Errorf("%.40q came back as %.40q, %.40q, %.40q", d.Message, event.Source, event.Message, event.RawPayload)
+		}
+	}
+}
+
+func times(t *testing.T, s Store) {
+	zone := time.FixedZone("far", 5*3600+1800)
+	for _, at := range []time.Time{
+		start, start.In(zone), start.Add(999 * time.Nanosecond), time.Unix(0, 0), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Now(),
+	} {
+		r := record(0)
+		r.ReceivedAt = at
+		r.Alerts = []models.NewAlert{{Recipient: "a@example.net", Status: models.EmailPending}}
+		receipt := insert(t, s, r)[0]
+		event, err := s.Event(t.Context(), receipt.Event.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := at.UTC().Truncate(time.Microsecond)
+		same(t, "read back", want, event.CreatedAt)
+		same(t, "receipt", want, receipt.Event.CreatedAt)
+		same(t, "alert", want, receipt.Alerts[0].NextAttemptAt)
+		if event.CreatedAt.Location() != time.UTC {
+			t.Errorf("location %v", event.CreatedAt.Location())
+		}
+	}
+}
+
+func concurrency(t *testing.T, s Store) {
+	const batches, size = 40, 50
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			for b := range batches {
+				records := batch(w*10_000+b*size, size)
+				records[0].Alerts = []models.NewAlert{{Recipient: "noc@example.net", Status: models.EmailPending}}
+				receipts, err := s.InsertBatch(t.Context(), records)
+				if err != nil {
+					t.Errorf("insert: %v", err)
+					return
+				}
+				id := receipts[0].Alerts[0].ID
+				if _, err := s.FinishAlert(t.Context(), models.AlertUpdate{ID: id, Status: models.EmailSent, Attempts: 1, At: start}); err != nil {
+					t.Errorf("finish: %v", err)
+				}
+			}
+		})
+		wg.Go(func() {
+			for range batches {
+				page, err := s.Events(t.Context(), models.EventFilter{Limit: 100})
+				if err != nil {
+					t.Errorf("events: %v", err)
+				}
+				if !slices.IsSortedFunc(page.Events, func(a, b models.Event) int { return int(b.ID - a.ID) }) {
+					t.Error("a page is out of order")
+				}
+				if stats, err := s.Stats(t.Context()); err != nil || stats.Events != stats.LastEventID {
+					t.Errorf("stats of one moment: %d events, last id %d, %v", stats.Events, stats.LastEventID, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	stats, err := s.Stats(t.Context())
+	if err != nil || stats.Events != 3*batches*size || stats.Email[models.EmailSent] != 3*batches || stats.Email[models.EmailPending] != 0 {
+		t.Errorf("stats %+v, %v", stats, err)
+	}
+}
