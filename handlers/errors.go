@@ -165,7 +165,7 @@ func wantsPage(r *http.Request) bool {
 	if r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
 		return false
 	}
-	return r.Header.Get("HX-Request") != "" || strings.Contains(r.Header.Get(echo.HeaderAccept), echo.MIMETextHTML)
+	return r.Header.Get("HX-Request") == "true" || strings.Contains(r.Header.Get(echo.HeaderAccept), echo.MIMETextHTML)
 }
 
 // answerJSON encodes v before anything is sent, so that a failure can still
