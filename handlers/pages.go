@@ -77,7 +77,7 @@ func (h *Handler) getEventPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p := h.page(ctx, c, views.SectionEvents, i18n.T(ctx, "event.title", "ID", id))
+	p := h.page(ctx, c, views.SectionEvents, i18n.T(ctx, "event.title", "ID", strconv.FormatInt(id, 10)))
 	return render(ctx, c, http.StatusOK, views.Event(p, views.EventData{Event: event, Alerts: alerts}))
 }
 

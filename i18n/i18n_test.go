@@ -96,7 +96,7 @@ func TestT(t *testing.T) {
 	}{
 		{"plain", English, "sev.warning", nil, "Warning"},
 		{"plain, the other language", Spanish, "sev.warning", nil, "Aviso"},
-		{"numbers are grouped", Spanish, "events.older.text", []any{"ID", int64(18427)}, "Antes del #18.427"},
+		{"numbers are grouped", Spanish, "create.source.hint", []any{"Max", 1080}, "De qué trata el evento, hasta 1.080 caracteres, por ejemplo core-rtr-mad-01."},
 		{"texts are taken as they are", English, "mail.next", []any{"Time", "09:41:52"}, "Next attempt at 09:41:52."},
 		{"markup is not the catalogue's business", English, "mail.next", []any{"Time", "<b>{{.}}"}, "Next attempt at <b>{{.}}."},
 		{"one", English, "kpi.critical.sub", []any{"Count", int64(1)}, "1 error"},

@@ -103,7 +103,7 @@ func Alerts(p Page, d AlertsData) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = pageHead(i18n.T(ctx, "alerts.older"), i18n.T(ctx, "alerts.older.text", "ID", d.Before)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = pageHead(i18n.T(ctx, "alerts.older"), i18n.T(ctx, "alerts.older.text", "ID", itoa(d.Before))).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

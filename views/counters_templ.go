@@ -144,7 +144,7 @@ func Counters(s models.Stats, oob bool) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = kpi("violet", i18n.T(ctx, "kpi.events"), s.Events, i18n.T(ctx, "kpi.events.sub", "ID", s.LastEventID)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = kpi("violet", i18n.T(ctx, "kpi.events"), s.Events, latest(ctx, s)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -17,7 +17,7 @@ import (
 const (
 	EventsCap    = 100
 	AlertsCap    = 100
-	DashboardCap = 8
+	DashboardCap = 10
 )
 
 // Section is one of the panel's tabs.

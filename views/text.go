@@ -91,6 +91,14 @@ func clock(t time.Time) string  { return t.UTC().Format("15:04:05") }
 func millis(t time.Time) string { return t.UTC().Format(".000") }
 func whole(t time.Time) string  { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
 
+// latest names the last event stored.
+func latest(ctx context.Context, s models.Stats) string {
+	if s.LastEventID == 0 {
+		return i18n.T(ctx, "kpi.events.none")
+	}
+	return i18n.T(ctx, "kpi.events.sub", "ID", itoa(s.LastEventID))
+}
+
 // newestID is the greatest id of a page of events, which is its first.
 func newestID(events []models.Event) int64 {
 	if len(events) == 0 {
