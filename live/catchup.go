@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/a-h/templ"
-
 	"alerthub/models"
 	"alerthub/views"
 )
@@ -94,7 +92,7 @@ func (s *stage) rest() {
 // told when its table has room for them, else the newest; the newest emails;
 // the counters; what is wrong.
 func (s *stage) catchUp(ctx context.Context, key catchUp) ([][]byte, error) {
-	var parts []templ.Component
+	var parts []component
 	if limit := eventsCap(key.audience.section); limit > 0 {
 		rows, err := s.missed(ctx, key.since, limit)
 		if err != nil {
@@ -124,7 +122,7 @@ func (s *stage) catchUp(ctx context.Context, key catchUp) ([][]byte, error) {
 
 // missed is the table body for a page that shows events up to since; nil when
 // it misses none.
-func (s *stage) missed(ctx context.Context, since int64, limit int) (templ.Component, error) {
+func (s *stage) missed(ctx context.Context, since int64, limit int) (component, error) {
 	if since == s.told {
 		return nil, nil
 	}

@@ -1,10 +1,12 @@
 package live
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -47,34 +49,26 @@ func (r *rig) subscribe(t *testing.T, query string) *websocket.Conn {
 }
 
 // collect reads events until the one with id last, and checks that they are
-// exactly those after the cursor, in order. It is safe in any goroutine.
+// exactly those after the cursor, in order. It scans instead of decoding, to
+// be quicker than what it tests. It is safe in any goroutine.
 func collect(conn *websocket.Conn, after, last int64) error {
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(60 * time.Second))
 	for after < last {
 		_, text, err := conn.ReadMessage()
 		if err != nil {
 			return fmt.Errorf("after event %d: %w", after, err)
 		}
-		var m feedMessage
-		if err := json.Unmarshal(text, &m); err != nil {
-			return err
+		if !bytes.HasPrefix(text, []byte(`{"type":"event","data":{"id":`)) && !bytes.HasPrefix(text, []byte(`{"type":"events","data":[{"id":`)) {
+			return fmt.Errorf("unexpected %.200s", text)
 		}
-		var events []wire.Event
-		switch m.Type {
-		case "event":
-			events = make([]wire.Event, 1)
-			err = json.Unmarshal(m.Data, &events[0])
-		case "events":
-			err = json.Unmarshal(m.Data, &events)
-		default:
-			err = fmt.Errorf("unexpected %q", m.Type)
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			if after++; e.ID != after {
-				return fmt.Errorf("event %d came where %d was due", e.ID, after)
+		for _, e := range bytes.Split(text, []byte(`{"id":`))[1:] {
+			digits, _, _ := bytes.Cut(e, []byte(","))
+			id, err := strconv.ParseInt(string(digits), 10, 64)
+			if err != nil {
+				return err
+			}
+			if after++; id != after {
+				return fmt.Errorf("event %d came where %d was due", id, after)
 			}
 		}
 	}
@@ -138,7 +132,7 @@ func TestFeed_BurstArrivesWhole(t *testing.T) {
 	const burst = 10_000
 	r := newRig(t, Config{}, 5)
 	var clients sync.WaitGroup
-	for i := range 12 {
+	for i := range 6 {
 		conn := r.subscribe(t, []string{"", "?batch=1", "?since=0"}[i%3])
 		from := []int64{5, 5, 0}[i%3]
 		clients.Go(func() {
@@ -149,7 +143,7 @@ func TestFeed_BurstArrivesWhole(t *testing.T) {
 	}
 	r.commit(burst, 100)
 	clients.Wait()
-	if c := r.Counters(); c.Cut != 0 || c.FeedClients != 12 || c.Deliveries != 12*burst+4*5 {
+	if c := r.Counters(); c.Cut != 0 || c.FeedClients != 6 || c.Deliveries != 6*burst+2*5 {
 		t.Errorf("counters %+v", c)
 	}
 }
@@ -220,7 +214,7 @@ func TestFeed_OverflowIsReadFromTheDatabase(t *testing.T) {
 // A client that is slower than the ring is long, but reads, goes on from the
 // database.
 func TestFeed_LaggardGoesOnFromTheDatabase(t *testing.T) {
-	r := newRig(t, Config{}, 0)
+	r := newRig(t, Config{WriteWait: time.Minute}, 0)
 	conn := r.subscribe(t, "?batch=1")
 	quick := r.subscribe(t, "?batch=1")
 	const rounds, n, payload = 40, 50, 16 << 10 // twice the ring's bytes
@@ -239,7 +233,7 @@ func TestFeed_LaggardGoesOnFromTheDatabase(t *testing.T) {
 }
 
 func TestFeed_ClientThatTakesNothingIsCut(t *testing.T) {
-	r := newRig(t, Config{WriteWait: 300 * time.Millisecond}, 0)
+	r := newRig(t, Config{WriteWait: time.Second}, 0)
 	stuck, _, err := (&websocket.Dialer{NetDial: smallBuffer}).Dial(r.url("/ws/events?batch=1"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -280,6 +274,7 @@ func TestFeed_Since(t *testing.T) {
 		}
 	})
 	t.Run("holes at the end of what is stored", func(t *testing.T) {
+		r := newRig(t, Config{}, 13)
 		r.truth.set(func(s *truth) { s.events = s.events[:4] }) // 5 to 13 are gone
 		conn := r.subscribe(t, "?since=4")
 		r.truth.set(func(s *truth) { s.events = append(s.events, models.Event{ID: 13, CreatedAt: received}) })

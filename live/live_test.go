@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"alerthub/models"
+	"alerthub/static"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -139,6 +140,8 @@ func newRig(t *testing.T, cfg Config, stored int) *rig {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, req *http.Request) { _ = r.ServePanel(w, req) })
 	mux.HandleFunc("/ws/events", func(w http.ResponseWriter, req *http.Request) { _ = r.ServeFeed(w, req) })
+	mux.Handle(static.Prefix, static.Handler())
+	mux.HandleFunc("/", r.servePage)
 	r.server = httptest.NewServer(mux)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

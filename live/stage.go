@@ -3,15 +3,19 @@ package live
 import (
 	"bytes"
 	"context"
+	"io"
 	"slices"
 	"time"
-
-	"github.com/a-h/templ"
 
 	"alerthub/i18n"
 	"alerthub/models"
 	"alerthub/views"
 )
+
+// component is a piece of HTML, as package views makes them.
+type component interface {
+	Render(ctx context.Context, w io.Writer) error
+}
 
 // stage is the state of the frame loop, which alone touches it.
 type stage struct {
@@ -96,7 +100,7 @@ func (s *stage) beat() {
 	s.health = health
 	clear(s.caughtUp)
 	for a, viewers := range s.viewers {
-		parts := []templ.Component{views.Beat(s.told, s.panel.now())}
+		parts := []component{views.Beat(s.told, s.panel.now())}
 		if changed {
 			parts = append(parts, views.Notices(health, true))
 		}
@@ -111,7 +115,7 @@ func (s *stage) beat() {
 // that first.
 func (s *stage) newsFor(a audience, news bulletin, stats *models.Stats) [][]byte {
 	var messages [][]byte
-	var first []templ.Component
+	var first []component
 	if limit := eventsCap(a.section); limit > 0 && news.count > 0 {
 		rows := slices.Clone(news.events[max(0, len(news.events)-limit):])
 		slices.Reverse(rows)
@@ -135,14 +139,14 @@ func (s *stage) newsFor(a audience, news bulletin, stats *models.Stats) [][]byte
 }
 
 // figures are the counters that a page of section shows.
-func figures(section views.Section, stats models.Stats) []templ.Component {
+func figures(section views.Section, stats models.Stats) []component {
 	switch section {
 	case views.SectionDashboard:
-		return []templ.Component{views.Counters(stats, true)}
+		return []component{views.Counters(stats, true)}
 	case views.SectionAlerts:
-		return []templ.Component{views.AlertFigures(stats, true)}
+		return []component{views.AlertFigures(stats, true)}
 	case views.SectionAudit:
-		return []templ.Component{views.AuditTables(stats, true)}
+		return []component{views.AuditTables(stats, true)}
 	}
 	return nil
 }
@@ -171,7 +175,7 @@ func alertsCap(section views.Section) int {
 
 // render makes one message. Rendering has a context of its own: one that is
 // cancelled would cut the message in the middle.
-func (s *stage) render(lang i18n.Lang, parts ...templ.Component) []byte {
+func (s *stage) render(lang i18n.Lang, parts ...component) []byte {
 	ctx := i18n.WithLang(context.Background(), lang)
 	var out bytes.Buffer
 	for _, part := range parts {
