@@ -96,6 +96,9 @@ func (e *rawError) Error() string {
 	return fmt.Sprintf("%s: %s (code %d)", e.what, e.message, e.code)
 }
 
+// Reason is what people are told: SQLite's words alone.
+func (e *rawError) Reason() string { return e.message }
+
 func (c *rawConn) failure(what string, rc int32) error {
 	e := &rawError{what: what, code: rc, message: libc.GoString(sqlite3.Xsqlite3_errstr(c.tls, rc))}
 	if c.db != 0 {
