@@ -18,6 +18,10 @@ const (
 	// maxRefusing bounds the connections that are told too_many_connections at
 	// the same time; more are closed without a word.
 	maxRefusing = 32
+	// sendBuffer is what the kernel may keep of a connection's answers. Left to
+	// itself it takes megabytes of a client that never reads; a full window of
+	// answers is a tenth of this.
+	sendBuffer = 128 << 10
 )
 
 // A peer that vanished without a word is noticed after two minutes.
@@ -50,8 +54,9 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, running *sync.Wait
 		}
 		backOff = 0
 		if tcp, ok := nc.(*net.TCPConn); ok {
-			// Fails only on a connection that is gone, which its read tells.
+			// These fail only on a connection that is gone, which its read tells.
 			_ = tcp.SetKeepAliveConfig(keepAlive)
+			_ = tcp.SetWriteBuffer(sendBuffer)
 		}
 		c := s.newConn(nc)
 		if err = s.add(c); err == nil {

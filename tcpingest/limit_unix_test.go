@@ -42,7 +42,7 @@ func (l *keepingListener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-func TestServer_KeepsConnectionsAlive(t *testing.T) {
+func TestServer_SetsSocketOptions(t *testing.T) {
 	listening := net.ListenConfig{KeepAlive: -1} // off, unless the server asks for it
 	ln, err := listening.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,14 +57,21 @@ func TestServer_KeepsConnectionsAlive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var on int
-	var optErr error
-	if err := raw.Control(func(fd uintptr) {
-		on, optErr = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE)
-	}); err != nil || optErr != nil {
-		t.Fatal(err, optErr)
+	option := func(name int) (value int) {
+		t.Helper()
+		var optErr error
+		if err := raw.Control(func(fd uintptr) {
+			value, optErr = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, name)
+		}); err != nil || optErr != nil {
+			t.Fatal(err, optErr)
+		}
+		return value
 	}
-	if on == 0 {
+	if option(syscall.SO_KEEPALIVE) == 0 {
 		t.Error("SO_KEEPALIVE is off")
+	}
+	// The kernel doubles what it is told, for its own records (socket(7)).
+	if size := option(syscall.SO_SNDBUF); size < sendBuffer || size > 2*sendBuffer {
+		t.Errorf("SO_SNDBUF is %d, want it bounded", size)
 	}
 }
