@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/glebarez/sqlite"
@@ -193,7 +192,7 @@ func inspect(ctx context.Context, path string) (version int64, err error) {
 			return 0, err
 		}
 		if len(have) < len(want) || !slices.Equal(have[:len(want)], want) || version == 0 && len(have) != len(want) {
-			return 0, fmt.Errorf("%w: it has other tables than the hub's (%s)", ErrNotUsable, strings.Join(tables, ", "))
+			return 0, fmt.Errorf("%w: it has other tables than the hub's: %q", ErrNotUsable, tables)
 		}
 		// The newest row is where a damaged end of the file shows; counting all would take seconds.
 		var last sql.NullInt64
