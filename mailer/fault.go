@@ -44,13 +44,14 @@ func newFault(ctx context.Context, up bool, stage string, limit time.Duration, e
 	f := &fault{server: !up}
 	var reply *textproto.Error
 	var op *net.OpError
+	var timeout net.Error
 	switch {
 	case errors.As(err, &reply):
 		f.permanent = up && reply.Code >= 500 && reply.Code <= 599
 		f.words = fmt.Sprintf("%03d %s", reply.Code, reply.Msg)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", stage, ctx.Err())
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		f.words = fmt.Sprintf("no answer within %v", limit)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		f.words = "the server closed the connection"
