@@ -33,6 +33,10 @@ type ledger struct {
 	asked   atomic.Int64 // acknowledged events that were sent once more
 	refused atomic.Int64 // answers storage_unavailable, busy or shutting_down
 
+	// dark: the power is going, and takes the network with it. What a producer
+	// reads from then on it never heard.
+	dark atomic.Bool
+
 	mu     sync.Mutex
 	events map[string]*sentEvent // by key; keys are unique over all sources here
 }
@@ -220,7 +224,7 @@ func (p *producer) group(draining *bool) []*sentEvent {
 func (p *producer) take(group []*sentEvent, answers []answer) error {
 	var open []*sentEvent
 	for i, e := range group {
-		if i >= len(answers) {
+		if i >= len(answers) || p.ledger.dark.Load() {
 			if e.id == 0 {
 				open = append(open, e)
 			}
