@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -81,6 +82,9 @@ func TestSend_ClassesEveryFaultAtEveryStage(t *testing.T) {
 				}
 				_, took, err := deliver(t, cfg)
 				f := asFault(t, err)
+				if n := utf8.RuneCountInString(f.words); n > maxWords+1 {
+					t.Errorf("%d characters of words", n)
+				}
 				if f.server != stage.server || f.permanent != (c.permanent && !stage.server) {
 					t.Errorf("fault %+v", f)
 				}
