@@ -135,8 +135,12 @@ func (h *Handler) storeForm(ctx context.Context, c echo.Context, f views.EventFo
 
 // formKey is the idempotency key of one form with one content. The content is
 // part of it because a browser's Back brings an old form back, key and all,
-// and what is then changed and sent is another event.
+// and what is then changed and sent is another event. A post without the
+// form's key has none.
 func formKey(key string, payload []byte) string {
+	if key == "" {
+		return ""
+	}
 	digest := sha256.New()
 	digest.Write([]byte(key))
 	digest.Write([]byte{0})
