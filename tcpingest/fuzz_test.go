@@ -71,6 +71,8 @@ func FuzzFraming(f *testing.F) {
 	f.Add([]byte("\x16\x03\x01{}\n"), []byte{0})
 	f.Add([]byte(strings.Repeat("{}\n", 40)), []byte{4})
 	f.Add([]byte("  \n\r\n"+strings.Repeat("x", 99)+"\r"+"\n{}"), []byte{96, 1})
+	// A longest line, and the read after which only its LF is missing.
+	f.Add([]byte(strings.Repeat("x", 98)+"\r\n{}\n"), []byte{32})
 	f.Fuzz(func(t *testing.T, data, sizes []byte) {
 		cfg := Config{MaxLine: 98, Window: 7}
 		whole, stored := converse(data, nil, cfg)
@@ -95,6 +97,33 @@ func FuzzFraming(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFramer_GivesMemoryBack(t *testing.T) {
+	f := framer{max: DefaultMaxLine}
+	deliver := func(data string) {
+		for len(data) > 0 {
+			n := copy(f.space(), data)
+			data = data[n:]
+			f.filled(n)
+			for {
+				if _, _, ok := f.next(); !ok {
+					break
+				}
+			}
+			f.shrink(n)
+		}
+	}
+	deliver(strings.Repeat("{}\n", 100_000))
+	if len(f.buf) < largeBuffer {
+		t.Errorf("a buffer of %d bytes after a burst, want at least %d", len(f.buf), largeBuffer)
+	}
+	for range 10 {
+		deliver("{}\n")
+	}
+	if len(f.buf) != smallBuffer {
+		t.Errorf("a buffer of %d bytes after single lines, want %d", len(f.buf), smallBuffer)
+	}
 }
 
 // FuzzAnswer: whatever a field is called, an answer is one valid JSON line.

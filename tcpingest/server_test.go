@@ -294,6 +294,8 @@ func TestServer_TooManyConnections(t *testing.T) {
 	third := dial(t, addr)
 	third.send("{}\n") // unread bytes must not reset the answer away
 	third.expect(`{"ok":false,"error":"too_many_connections"}`)
+	third.send("{}\n") // a closed socket answers this with a reset, and the next
+	third.send("{}\n") // write fails
 	third.CloseWrite()
 	if got := third.rest(); got != "" {
 		t.Errorf("more answers %q", got)

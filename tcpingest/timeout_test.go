@@ -1,6 +1,7 @@
 package tcpingest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -124,6 +125,60 @@ func TestServer_LineTimeoutStartsAnewWithEachLine(t *testing.T) {
 	})
 }
 
+func TestServer_LineTimeoutStartsAnewAfterABlankLine(t *testing.T) {
+	bubble(t, &fakeService{}, func(t *testing.T, s *Server, nc net.Conn) {
+		io.WriteString(nc, " ")
+		time.Sleep(DefaultLineTimeout - time.Second)
+		io.WriteString(nc, "\n")
+		time.Sleep(DefaultLineTimeout)
+		io.WriteString(nc, "{")
+		time.Sleep(DefaultLineTimeout - time.Second)
+		if _, err := io.WriteString(nc, "}\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := s.Stats().Lines; got != 1 {
+			t.Errorf("%d lines read, want 1", got)
+		}
+	})
+}
+
+func TestServer_WindowBoundsWhatIsInFlight(t *testing.T) {
+	long := `{"message":"m","filler":"` + strings.Repeat("x", 10<<10) + `"}` + "\n"
+	for name, tt := range map[string]struct {
+		line string
+		want int64
+	}{
+		"lines":                        {"{}\n", DefaultWindow},
+		"bytes: 11 for a line of 10 K": {long, DefaultWindow / 11},
+	} {
+		t.Run(name, func(t *testing.T) {
+			commit, open := gateInBubble()
+			bubble(t, &fakeService{commit: commit}, func(t *testing.T, s *Server, nc net.Conn) {
+				const lines = 1000
+				go io.WriteString(nc, strings.Repeat(tt.line, lines))
+				synctest.Wait()
+				if got := s.Stats().Lines; got != tt.want {
+					t.Errorf("%d lines in flight, want %d", got, tt.want)
+				}
+				open()
+				answers := bufio.NewReader(nc)
+				for range lines {
+					if answer, err := answers.ReadString('\n'); err != nil || !strings.HasPrefix(answer, `{"ok":true,`) {
+						t.Fatalf("answer %q, %v", answer, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// gateInBubble is gate for a bubble, whose channels must be made inside of it.
+func gateInBubble() (commit func(int) chan struct{}, open func()) {
+	made := sync.OnceValue(func() chan struct{} { return make(chan struct{}) })
+	return func(int) chan struct{} { return made() }, func() { close(made()) }
+}
+
 func TestServer_ClientThatNeverReads(t *testing.T) {
 	svc := &fakeService{}
 	bubble(t, svc, func(t *testing.T, s *Server, nc net.Conn) {
@@ -161,6 +216,25 @@ func TestServer_ShutdownHurriesClientThatNeverReads(t *testing.T) {
 		}
 		if _, err := nc.Write([]byte("{}\n")); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("the connection is open: %v", err)
+		}
+	})
+}
+
+func TestServer_ShutdownHurriesAnswersThatComeLate(t *testing.T) {
+	commit, open := gateInBubble()
+	bubble(t, &fakeService{commit: commit}, func(t *testing.T, s *Server, nc net.Conn) {
+		io.WriteString(nc, "{}\n")
+		synctest.Wait()
+		start := time.Now()
+		down := make(chan error)
+		go func() { down <- s.Shutdown(context.Background()) }()
+		time.Sleep(time.Second)
+		open()
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+		if got := time.Since(start); got != time.Second+hasteTime {
+			t.Errorf("shut down after %s, want %s", got, time.Second+hasteTime)
 		}
 	})
 }
