@@ -78,7 +78,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, running *sync.Wait
 				c.turnAway(err)
 			})
 		default:
-			nc.Close()
+			_ = nc.Close()
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (c *conn) turnAway(why error) {
 	if _, err := c.net.Write(appendRefusal(nil, refusalOf(why), why)); err == nil {
 		c.linger()
 	}
-	c.net.Close()
+	_ = c.net.Close()
 }
 
 // peerOf returns the IP address of a TCP peer as text: IPv4 in its usual form,

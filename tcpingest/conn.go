@@ -76,7 +76,7 @@ func (c *conn) serve(ctx context.Context) {
 		if !c.reply(ctx) {
 			// Nobody will hear another answer: the reader ends too.
 			cancel()
-			c.net.Close()
+			_ = c.net.Close()
 		}
 	}()
 	unread := c.read(ctx)
@@ -85,7 +85,7 @@ func (c *conn) serve(ctx context.Context) {
 	if unread && ctx.Err() == nil {
 		c.linger()
 	}
-	c.net.Close()
+	_ = c.net.Close()
 }
 
 // read reads until the client is done, too slow, wrong here or unheard, or the
@@ -216,7 +216,7 @@ func (c *conn) submit(ctx context.Context, g *group) bool {
 func (c *conn) refuseForeign(why error) {
 	c.srv.refused[refusalOf(why)].Add(1)
 	answer := []byte(tlsAnswer)
-	if why == errHTTP {
+	if errors.Is(why, errHTTP) {
 		answer = httpAnswer(c.srv.cfg.HTTPPort)
 	}
 	c.armWrite()

@@ -145,7 +145,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		close(s.drained)
 	}
 	if s.listener != nil {
-		s.listener.Close()
+		_ = s.listener.Close()
 	}
 	for c := range s.conns {
 		// In the past: ends the read that waits. armRead tells the next one.
@@ -162,7 +162,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	cut := len(s.conns)
 	for c := range s.conns {
-		c.net.Close()
+		_ = c.net.Close()
 	}
 	if s.abort != nil {
 		s.abort()

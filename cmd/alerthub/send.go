@@ -65,14 +65,14 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		s.window = pipeWindow
 		s.answered = func(m message, answer string, ok bool) {
 			if !ok {
-				fmt.Fprintf(stderr, "line %d refused: %s %s\n", m.number, answer, shorten(m.label))
+				_, _ = fmt.Fprintf(stderr, "line %d refused: %s %s\n", m.number, answer, shorten(m.label))
 			}
 		}
 		source = pipedLines(stdin, newKey, &readErr)
 	} else {
 		s.window = 1 // the answer is printed beside its event
 		s.answered = func(m message, answer string, _ bool) {
-			fmt.Fprintf(stdout, "%s  ->  %s\n", m.label, answer)
+			_, _ = fmt.Fprintf(stdout, "%s  ->  %s\n", m.label, answer)
 		}
 		source = c.randomEvents(ctx, newKey)
 	}
@@ -83,7 +83,7 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		err = fmt.Errorf("read standard input: %w", readErr)
 	}
 	if c.Stdin {
-		fmt.Fprintf(stdout, "%d stored, %d refused, %d unknown\n", s.stored, s.refused, len(s.pending))
+		_, _ = fmt.Fprintf(stdout, "%d stored, %d refused, %d unknown\n", s.stored, s.refused, len(s.pending))
 	}
 	if s.refused > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of %d events refused", s.refused, s.stored+s.refused))

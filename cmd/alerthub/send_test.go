@@ -90,7 +90,7 @@ func (l *droppingListener) Accept() (net.Conn, error) {
 
 func (c *droppingConn) Write(p []byte) (int, error) {
 	if c.writes++; c.writes >= 3 {
-		c.Conn.Close()
+		_ = c.Close()
 		return 0, net.ErrClosed
 	}
 	return c.Conn.Write(p)

@@ -71,7 +71,7 @@ func (s *sender) deliver(ctx context.Context, input <-chan message) error {
 		if time.Since(failing) >= s.retryFor {
 			return fmt.Errorf("no acknowledgement for %s: %w: %s", s.retryFor, err, s.unknown())
 		}
-		fmt.Fprintf(s.log, "%v; trying again\n", err)
+		_, _ = fmt.Fprintf(s.log, "%v; trying again\n", err)
 		select {
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		case <-ctx.Done():
@@ -110,10 +110,10 @@ func (s *sender) exchange(ctx context.Context, input <-chan message) error {
 			answers <- lines.Text()
 		}
 	}()
-	interrupt := context.AfterFunc(ctx, func() { conn.Close() })
+	interrupt := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer func() {
 		interrupt()
-		conn.Close()
+		_ = conn.Close()
 		for range answers { // until its goroutine has ended
 		}
 	}()
