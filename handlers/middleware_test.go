@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/labstack/echo/v4"
+
+	"alerthub/static"
 )
 
 func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
@@ -27,6 +29,8 @@ func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 		headers            []string
 		status             int
 	}{
+		{"page", fine, "GET", "/", "", nil, 200},
+		{"static file", fine, "GET", static.URL("css/panel.css"), "", nil, 200},
 		{"list", fine, "GET", "/api/events", "", nil, 200},
 		{"stored", fine, "POST", "/api/events", "{}", nil, 201},
 		{"batch", fine, "POST", "/api/events", "[{}]", nil, 200},
@@ -64,6 +68,9 @@ func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 				t.Errorf("status %d, want %d: %.300s", answer.StatusCode, tt.status, body)
 			}
 			for name, value := range want {
+				if tt.name == "static file" && name == "Cache-Control" {
+					value = "public, max-age=31536000, immutable" // its address changes with its content
+				}
 				if got := answer.Header.Values(name); len(got) != 1 || got[0] != value {
 					t.Errorf("%s: %q, want %q once", name, got, value)
 				}

@@ -106,7 +106,7 @@ type exchange struct {
 	contentType, key     string
 	svc                  *fakeService // nil for one that works
 	status               int
-	wrong                bool // the request breaks the document on purpose
+	wrong                bool // the request breaks the document on purpose, or the validator cannot read it
 }
 
 func exchanges() []exchange {
@@ -121,7 +121,7 @@ func exchanges() []exchange {
 		{method: "POST", target: "/api/events", body: `[{"source":"a","severity":"err","message":"m","key":"k"},{"severity":"critical"},` + long + `]`, contentType: jsonType, status: 200},
 		{method: "POST", target: "/api/events", body: `[]`, contentType: jsonType, status: 200},
 		{method: "POST", target: "/api/events", body: `[{"source":1},5,{"source":"a","key":"k"}]`, contentType: jsonType, status: 200, wrong: true},
-		{method: "POST", target: "/api/events", body: "{}\n{\"a\n{\"source\":\"a\",\"key\":\"k\"}\n", contentType: linesType, status: 200},
+		{method: "POST", target: "/api/events", body: "{}\n{\"a\n{\"source\":\"a\",\"key\":\"k\"}\n", contentType: linesType, status: 200, wrong: true},
 		{method: "POST", target: "/api/events", body: `{"message":[]}`, contentType: jsonType, status: 400, wrong: true},
 		{method: "POST", target: "/api/events", body: `{`, contentType: jsonType, status: 400, wrong: true},
 		{method: "POST", target: "/api/events", body: `{"source":"a","key":"k"}`, contentType: jsonType, status: 409},
