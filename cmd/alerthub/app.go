@@ -122,7 +122,7 @@ func (a *App) assemble() {
 }
 
 // Start starts every goroutine of the hub and returns once all doors are open.
-func (a *App) Start() error {
+func (a *App) Start() {
 	a.background("live", func(ctx context.Context) error { return a.live.Run(ctx, a.hub) }, a.live.Close)
 	if len(a.settings.SMTP.Missing()) == 0 {
 		a.background("mailer", a.mail.Run, nil)
@@ -143,7 +143,6 @@ func (a *App) Start() error {
 
 	addrs := a.Addrs()
 	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", "http://"+addrs.HTTP)
-	return nil
 }
 
 // Addrs returns what was bound, so that port 0 can be used.

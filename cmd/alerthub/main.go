@@ -134,9 +134,7 @@ func (c *serveCmd) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := app.Start(); err != nil {
-		return errors.Join(err, app.Stop(context.WithoutCancel(ctx)))
-	}
+	app.Start()
 	select {
 	case <-ctx.Done():
 		logger.Info("stopping")
