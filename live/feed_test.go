@@ -357,6 +357,27 @@ func TestRing_ClientsAtTheSamePlaceShareOneFrame(t *testing.T) {
 	}
 }
 
+// What comes twice, from the inbox and from the database, is held once.
+func TestRing_TakesEachEventOnce(t *testing.T) {
+	r := newRing()
+	r.reset(2)
+	for _, ids := range [][]int64{{1, 2}, {2, 3, 4}, {3}, {4, 5, 7}, {7, 8}} {
+		var entries []entry
+		for _, id := range ids {
+			entries = append(entries, entry{id: id, frame: []byte("x")})
+		}
+		r.append(entries)
+	}
+	held, _ := r.after(2, 100)
+	var got []int64
+	for _, e := range held {
+		got = append(got, e.id)
+	}
+	if diff := cmp.Diff([]int64{3, 4, 5, 7, 8}, got); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
+	}
+}
+
 func TestRing_IsBounded(t *testing.T) {
 	r := newRing()
 	r.reset(0)

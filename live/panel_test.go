@@ -192,6 +192,16 @@ func TestPanel_CatchUpEqualsWhatIsStored(t *testing.T) {
 			limit := eventsCap(views.Section(view))
 			r := newRig(t, Config{}, random.IntN(300))
 			p := r.shown(limit)
+			// Another page is there all the time, so that this one also comes
+			// between a commit and its frame.
+			other := r.open(t, view, p)
+			go func() {
+				for {
+					if _, _, err := other.ReadMessage(); err != nil {
+						return
+					}
+				}
+			}()
 			for range 6 {
 				// Away: some miss nothing, some a little, some more than a table.
 				r.commit([]int{0, 1 + random.IntN(limit), limit + random.IntN(400)}[random.IntN(3)], 0)
@@ -244,6 +254,24 @@ func assertContinuous(t *testing.T, p *page) {
 		if at.id-next.id != left+1 {
 			t.Errorf("between rows %d and %d %d are told to be missing", at.id, next.id, left)
 		}
+	}
+}
+
+// The page comes while rows are stored that no frame has told of yet: it gets
+// them with the others, in the next frame, and not twice.
+func TestPanel_PageBetweenTwoFrames(t *testing.T) {
+	r := newRig(t, Config{}, 0)
+	other := &page{cap: views.EventsCap}
+	conn := r.open(t, "events", other)
+	other.until(t, conn, "the greeting", func() bool { return other.beats > 0 })
+	r.commit(5, 0)
+	other.until(t, conn, "the first frame", func() bool { return other.lastID == 5 })
+	r.commit(5, 0) // waits for its frame now
+	p := &page{cap: views.EventsCap}
+	late := r.open(t, "events", p)
+	p.until(t, late, "all rows", func() bool { return p.lastID == 10 })
+	if diff := cmp.Diff(newestIDs(10, 100), ids(p.rows)); diff != "" || p.doubles > 0 {
+		t.Errorf("%d doubles, rows (-want +got):\n%s", p.doubles, diff)
 	}
 }
 

@@ -226,6 +226,13 @@ func TestClose_CutsWhoDoesNotLeave(t *testing.T) {
 	}
 	eventually(t, "all are there", func() bool { return r.Counters().FeedClients == 3 })
 	r.commit(500, 32<<10)
+	still := 0
+	eventually(t, "their connections take no more", func() bool {
+		if still++; !r.windowsFull() {
+			still = 0
+		}
+		return still > 20
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if err := r.Close(ctx); err != nil {
@@ -234,6 +241,18 @@ func TestClose_CutsWhoDoesNotLeave(t *testing.T) {
 	if n := r.Counters().FeedClients; n != 0 {
 		t.Errorf("%d clients are left", n)
 	}
+}
+
+// windowsFull reports whether no feed client has room for another frame.
+func (r *rig) windowsFull() bool {
+	r.feed.sockets.mu.Lock()
+	defer r.feed.sockets.mu.Unlock()
+	for s := range r.feed.sockets.open {
+		if clientOf(s).(*subscriber).inFlightBytes.Load() < feedWindowBytes {
+			return false
+		}
+	}
+	return true
 }
 
 func TestServe_WaitsForRunAndEndsWithClose(t *testing.T) {
