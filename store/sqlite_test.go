@@ -239,11 +239,52 @@ func TestInsertBatch_refuses_all_on_a_fault_and_recovers(t *testing.T) {
 	}
 }
 
+func TestEvents_looks_at_a_bounded_number_of_rows_a_call(t *testing.T) {
+	s := openStore(t)
+	if _, err := s.InsertBatch(t.Context(), someRecords(3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	// As if ids 4 to 600,000 had been there: the search goes by ids.
+	if _, err := s.writer.Exec("UPDATE sqlite_sequence SET seq = 600000 WHERE name = 'events'"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.InsertBatch(t.Context(), someRecords(3, 0)); err != nil {
+		t.Fatal(err)
+	}
+	f := models.EventFilter{Text: "message 2"}
+	var calls []int64
+	var found []int64
+	for {
+		page, err := s.Events(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			found = append(found, e.ID)
+		}
+		calls = append(calls, page.NextBefore)
+		if f.Before = page.NextBefore; f.Before == 0 {
+			break
+		}
+	}
+	if diff := cmp.Diff([]int64{600003 - searchBudget + 1, 600003 - 2*searchBudget + 1, 0}, calls); diff != "" {
+		t.Errorf("continued at (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int64{600003, 3}, found); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Events(ctx, f); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
 // TestEverydayWrites_wait_for_those_before_them: under an ingest that never
 // pauses, an outcome waits for the batches that asked earlier, not for more.
 func TestEverydayWrites_wait_for_those_before_them(t *testing.T) {
 	s := openStore(t)
-	records := someRecords(300, 10)
+	records := someRecords(100, 10)
 	records[0].Alerts = []models.NewAlert{{Recipient: "noc@example.net", Status: models.EmailPending}}
 	receipts, err := s.InsertBatch(t.Context(), records)
 	if err != nil {
@@ -264,7 +305,7 @@ func TestEverydayWrites_wait_for_those_before_them(t *testing.T) {
 		})
 	}
 	worst := int64(0)
-	for i := range 50 {
+	for i := range 20 {
 		before := batches.Load()
 		u := models.AlertUpdate{ID: receipts[0].Alerts[0].ID, Status: models.EmailPending, Attempts: i, NextAttemptAt: time.Now(), At: time.Now()}
 		if _, err := s.FinishAlert(t.Context(), u); err != nil {

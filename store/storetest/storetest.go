@@ -51,7 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"pages by id are complete and end", pages},
 		{"filters select what they say", filters},
 		{"text is looked for literally, in source and message", literalText},
-		{"a rare match far back is reached through NextBefore", rareMatch},
+		{"a rare match far back is found", rareMatch},
 		{"EventsAfter replays oldest first", eventsAfter},
 		{"a missing row is ErrNotFound", notFound},
 		{"counters equal a recount", countersEqualRecount},
@@ -184,7 +184,7 @@ func batchSizes(t *testing.T, s Store) {
 	}
 	var want []string
 	n := 0
-	for _, size := range []int{1, 2, 31, 32, 33, 64, 65, 1000, 8192} {
+	for _, size := range []int{1, 2, 31, 32, 33, 64, 65, 300, 8192} {
 		records := batch(n, size)
 		n += size
 		if size == 65 { // a key in the middle of what could be a run
