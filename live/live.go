@@ -63,7 +63,6 @@ type Live struct {
 	source  Source        // set before ready is closed
 	ready   chan struct{} // Run knows where the database ends
 	closing chan struct{}
-	begin   sync.Once
 	end     sync.Once
 	running atomic.Bool
 }
