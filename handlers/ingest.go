@@ -22,10 +22,10 @@ import (
 // maxBatch bounds the events of one request.
 const maxBatch = 1000
 
-// patience is how long a request waits for a place in the queue and for its
-// commit. A device that speaks HTTP has a timeout of its own: better an early
-// 503 that says what is known.
-const patience = time.Second
+// patience is how long a request waits for its commit; a full queue is told
+// by the service, and sooner. A device that speaks HTTP has a timeout of its
+// own: better a 503 that says what is known than none.
+const patience = 10 * time.Second
 
 // headerKey carries an idempotency key outside of the body.
 const headerKey = "Idempotency-Key"
