@@ -269,13 +269,13 @@ func TestPostEvents_TellsWhatIsKnownOfAFailure(t *testing.T) {
 		word   string
 		retry  string
 	}{
-		"queue full":            {&fakeService{failRegister: models.ErrBusy}, 503, "busy", "1"},
-		"no place":              {&fakeService{stall: true}, 503, "busy", "1"},
-		"no commit":             {&fakeService{stall: true, failRegister: fmt.Errorf("%w: %w", models.ErrUnknown, context.DeadlineExceeded)}, 503, "outcome_unknown", "1"},
-		"disk full":             {&fakeService{failRegister: fmt.Errorf("%w: /data/alerthub.db: disk full", models.ErrUnavailable)}, 503, "storage_unavailable", "5"},
-		"shutting down":         {&fakeService{failRegister: models.ErrClosed}, 503, "shutting_down", "5"},
-		"something else":        {&fakeService{failRegister: fmt.Errorf("SELECT secret FROM /data/alerthub.db")}, 500, "internal_error", ""},
-		"no receipt":            {&fakeService{forget: true}, 500, "internal_error", ""},
+		"queue full":     {&fakeService{failRegister: models.ErrBusy}, 503, "busy", "1"},
+		"no place":       {&fakeService{stall: true}, 503, "busy", "1"},
+		"no commit":      {&fakeService{stall: true, failRegister: fmt.Errorf("%w: %w", models.ErrUnknown, context.DeadlineExceeded)}, 503, "outcome_unknown", "1"},
+		"disk full":      {&fakeService{failRegister: fmt.Errorf("%w: /data/alerthub.db: disk full", models.ErrUnavailable)}, 503, "storage_unavailable", "5"},
+		"shutting down":  {&fakeService{failRegister: models.ErrClosed}, 503, "shutting_down", "5"},
+		"something else": {&fakeService{failRegister: fmt.Errorf("SELECT secret FROM /data/alerthub.db")}, 500, "internal_error", ""},
+		"no receipt":     {&fakeService{forget: true}, 500, "internal_error", ""},
 	}
 	for name, tt := range tests {
 		for kind, body := range map[string]string{"one": `{"message":"m"}`, "batch": `[{"message":"m"},5]`} {
