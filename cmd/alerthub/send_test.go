@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -262,18 +263,36 @@ func TestSend_TooManyConnections(t *testing.T) {
 	}
 }
 
-func TestSend_ReconnectsAfterALongSilence(t *testing.T) {
-	hub := &memoryHub{}
-	server, addr := startHub(t, hub, tcpingest.Config{IdleTimeout: 20 * time.Millisecond}, 0)
+func TestSend_ReconnectsWhenTheHubClosedASilentConnection(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
 	r, w := io.Pipe()
+	defer w.Close()
 	done := make(chan error, 1)
 	go func() {
-		c := sendCmd{Addr: addr, Stdin: true}
+		c := sendCmd{Addr: ln.Addr().String(), Stdin: true}
 		done <- c.run(context.Background(), r, io.Discard, io.Discard)
 	}()
 	for i := range 3 {
 		fmt.Fprintf(w, "{\"message\":\"%d\"}\n", i)
-		waitUntil(t, func() bool { return len(hub.messages()) == i+1 && server.Stats().Connections == 0 })
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		lines := bufio.NewReader(conn)
+		if line, err := lines.ReadString('\n'); err != nil || line != fmt.Sprintf("{\"message\":\"%d\"}\n", i) {
+			t.Fatalf("line %q, %v", line, err)
+		}
+		fmt.Fprintf(conn, "{\"ok\":true,\"event_id\":%d}\n", i+1)
+		conn.(*net.TCPConn).CloseWrite()
+		if _, err := lines.ReadByte(); err != io.EOF {
+			t.Fatalf("the client keeps the closed connection: %v", err)
+		}
+		conn.Close()
 	}
 	w.Close()
 	if err := <-done; err != nil {
