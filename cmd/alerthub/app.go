@@ -115,7 +115,7 @@ func (a *App) assemble() {
 		Logger:     a.logger.With("room", "hub"),
 	})
 	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
-		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout,
+		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
 		Logger: a.logger.With("room", "tcpingest"),
 	})
 	a.metrics.observe(a)
