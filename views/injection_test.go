@@ -49,7 +49,7 @@ func TestInjection(t *testing.T) {
 		})
 		for _, name := range slices.Sorted(maps.Keys(plain)) {
 			t.Run(fmt.Sprint(name, "/", i), func(t *testing.T) {
-				want, got := shape(parse(t, render(t, ctx, plain[name]))), shape(parse(t, render(t, ctx, hostile[name])))
+				want, got := shape(parse(t, render(ctx, t, plain[name]))), shape(parse(t, render(ctx, t, hostile[name])))
 				if !slices.Equal(want, got) {
 					t.Errorf("%s changes the page's elements", attack)
 				}
@@ -64,8 +64,8 @@ func TestInjection_frames(t *testing.T) {
 	for _, attack := range attacks {
 		w := words{source: attack, message: attack, payload: attack, severity: attack, channel: attack, recipient: attack, detail: attack}
 		for name, pair := range map[string][2]string{
-			"event": {render(t, ctx, EventRow(plainWords.event(7))), render(t, ctx, EventRow(w.event(7)))},
-			"alert": {render(t, ctx, AlertRow(plainWords.alert(7, "pending"))), render(t, ctx, AlertRow(w.alert(7, "pending")))},
+			"event": {render(ctx, t, EventRow(plainWords.event(7))), render(ctx, t, EventRow(w.event(7)))},
+			"alert": {render(ctx, t, AlertRow(plainWords.alert(7, "pending"))), render(ctx, t, AlertRow(w.alert(7, "pending")))},
 		} {
 			if want, got := shape(rows(t, pair[0])), shape(rows(t, pair[1])); !slices.Equal(want, got) {
 				t.Errorf("%s: %s changes the row's elements", name, attack)
@@ -81,13 +81,13 @@ func TestInjection_textsStayWhatTheyWere(t *testing.T) {
 		shown := strings.ReplaceAll(attack, "\u0000", "")
 		w := plainWords
 		w.source, w.message, w.payload = attack, attack, attack
-		event := parse(t, render(t, ctx, pages(ctx, w)["event"]))
+		event := parse(t, render(ctx, t, pages(ctx, w)["event"]))
 		for _, n := range []*html.Node{byID(event, "message"), elements(event, "pre")[0]} {
 			if got := strings.ReplaceAll(text(n), "\uFFFD", ""); got != shown {
 				t.Errorf("<%s> shows %q, want %q", n.Data, got, shown)
 			}
 		}
-		form := parse(t, render(t, ctx, Form(w.form())))
+		form := parse(t, render(ctx, t, Form(w.form())))
 		if got := strings.ReplaceAll(text(byID(form, "message")), "\uFFFD", ""); got != shown {
 			t.Errorf("the form's message is %q, want %q", got, shown)
 		}
@@ -112,7 +112,7 @@ func shape(doc *html.Node) []string {
 
 // A text area swallows the first line end: the message keeps its own.
 func TestForm_keepsLeadingLineEnds(t *testing.T) {
-	doc := parse(t, render(t, in(i18n.English), Form(EventForm{Message: "\n\nindented"})))
+	doc := parse(t, render(in(i18n.English), t, Form(EventForm{Message: "\n\nindented"})))
 	if got := text(byID(doc, "message")); got != "\n\nindented" {
 		t.Errorf("got %q", got)
 	}

@@ -19,7 +19,7 @@ func eachPage(t *testing.T, check func(t *testing.T, name string, l i18n.Lang, d
 		all := pages(ctx, plainWords)
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			t.Run(name+"."+l.String(), func(t *testing.T) {
-				check(t, name, l, parse(t, render(t, ctx, all[name])))
+				check(t, name, l, parse(t, render(ctx, t, all[name])))
 			})
 		}
 	}
@@ -189,7 +189,7 @@ func TestPages_areLiveOnlyWhereTheySaySo(t *testing.T) {
 				t.Errorf("#%s is there for frames that never come", id)
 			}
 		}
-		if refresh := strings.Contains(render(t, in(l), pages(in(l), plainWords)[name]), `http-equiv="refresh"`); refresh != (live && (view == "dashboard" || view == "events")) {
+		if refresh := strings.Contains(render(in(l), t, pages(in(l), plainWords)[name]), `http-equiv="refresh"`); refresh != (live && (view == "dashboard" || view == "events")) {
 			t.Errorf("reloads by itself: %v", refresh)
 		}
 	})
@@ -205,7 +205,7 @@ func TestTables_offerWhatFramesNeed(t *testing.T) {
 		{"events", "rows", "48213", "100"}, {"events-first", "rows", "0", "100"},
 		{"alerts", "alert-rows", "", "100"}, {"alerts-first", "alert-rows", "", "100"},
 	} {
-		body := byID(parse(t, render(t, ctx, all[test.page])), test.id)
+		body := byID(parse(t, render(ctx, t, all[test.page])), test.id)
 		if body == nil || body.Data != "tbody" {
 			t.Errorf("%s: no <tbody id=%s>", test.page, test.id)
 			continue
@@ -223,8 +223,8 @@ func TestTables_offerWhatFramesNeed(t *testing.T) {
 func TestRows_areLight(t *testing.T) {
 	ctx := in(i18n.English)
 	for want, row := range map[string]string{
-		"ev-48213": render(t, ctx, EventRow(plainWords.event(48213))),
-		"al-902":   render(t, ctx, AlertRow(plainWords.alert(902, "failed"))),
+		"ev-48213": render(ctx, t, EventRow(plainWords.event(48213))),
+		"al-902":   render(ctx, t, AlertRow(plainWords.alert(902, "failed"))),
 	} {
 		doc := rows(t, row)
 		for _, n := range elements(elements(doc, "tbody")[0], "*") {
@@ -244,10 +244,10 @@ func TestRows_areLight(t *testing.T) {
 func TestFrames_nameWhatTheyReplace(t *testing.T) {
 	ctx := in(i18n.Spanish)
 	for id, pair := range map[string][2]string{
-		"counters":      {render(t, ctx, Counters(testStats, true)), render(t, ctx, Counters(testStats, false))},
-		"alert-figures": {render(t, ctx, AlertFigures(testStats, true)), render(t, ctx, AlertFigures(testStats, false))},
-		"audit-tables":  {render(t, ctx, AuditTables(testStats, true)), render(t, ctx, AuditTables(testStats, false))},
-		"notices":       {render(t, ctx, Notices(models.Health{}, true)), render(t, ctx, Notices(models.Health{}, false))},
+		"counters":      {render(ctx, t, Counters(testStats, true)), render(ctx, t, Counters(testStats, false))},
+		"alert-figures": {render(ctx, t, AlertFigures(testStats, true)), render(ctx, t, AlertFigures(testStats, false))},
+		"audit-tables":  {render(ctx, t, AuditTables(testStats, true)), render(ctx, t, AuditTables(testStats, false))},
+		"notices":       {render(ctx, t, Notices(models.Health{}, true)), render(ctx, t, Notices(models.Health{}, false))},
 	} {
 		for i, want := range []string{"true", ""} {
 			root := byID(parse(t, pair[i]), id)
@@ -263,7 +263,7 @@ func TestFrames_nameWhatTheyReplace(t *testing.T) {
 }
 
 func TestTime_saysWhenInUTC(t *testing.T) {
-	doc := parse(t, render(t, in(i18n.English), Time(at)))
+	doc := parse(t, render(in(i18n.English), t, Time(at)))
 	n := elements(doc, "time")[0]
 	if attr(n, "datetime") != "2026-02-24T08:41:52.118234Z" || attr(n, "title") != "2026-02-24 08:41:52.118 UTC" || text(n) != "2026-02-24 08:41:52.118" {
 		t.Errorf("%q %q %q", attr(n, "datetime"), attr(n, "title"), text(n))
@@ -274,8 +274,8 @@ func TestWords_ofOtherProgramsAreShownAsTheyAre(t *testing.T) {
 	ctx := in(i18n.Spanish)
 	w := plainWords
 	w.severity, w.channel = "notice", "carrier_pigeon"
-	row := text(rows(t, render(t, ctx, EventRow(w.event(1)))))
-	alert := text(rows(t, render(t, ctx, AlertRow(w.alert(1, "bounced")))))
+	row := text(rows(t, render(ctx, t, EventRow(w.event(1)))))
+	alert := text(rows(t, render(ctx, t, AlertRow(w.alert(1, "bounced")))))
 	for _, want := range []string{"notice", "carrier_pigeon", "bounced"} {
 		if !strings.Contains(row+alert, want) {
 			t.Errorf("%s is not shown", want)
@@ -291,7 +291,7 @@ func TestAlertRow_saysWhenTheNextAttemptIs(t *testing.T) {
 		"Next attempt at 08:42:52.": plainWords.alert(1, "pending"),
 		"":                          fresh,
 	} {
-		if got := render(t, ctx, AlertRow(a)); strings.Contains(got, "Next attempt") != (want != "") || !strings.Contains(got, want) {
+		if got := render(ctx, t, AlertRow(a)); strings.Contains(got, "Next attempt") != (want != "") || !strings.Contains(got, want) {
 			t.Errorf("%d attempts: %s", a.Attempts, got)
 		}
 	}

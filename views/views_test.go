@@ -111,7 +111,7 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 
 func in(l i18n.Lang) context.Context { return i18n.WithLang(context.Background(), l) }
 
-func render(t testing.TB, ctx context.Context, c templ.Component) string {
+func render(ctx context.Context, t testing.TB, c templ.Component) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := c.Render(ctx, &b); err != nil {
@@ -190,7 +190,7 @@ func text(n *html.Node) string {
 // TestGolden keeps an eye on every page and part: what changes in the HTML is
 // seen in the review of its golden file.
 func TestGolden(t *testing.T) {
-	spriteText := render(t, context.Background(), sprite())
+	spriteText := render(context.Background(), t, sprite())
 	for _, l := range i18n.Langs() {
 		ctx := in(l)
 		all := pages(ctx, plainWords)
@@ -201,7 +201,7 @@ func TestGolden(t *testing.T) {
 		all["part-form"] = Form(EventForm{Key: "k", Severity: "info"})
 		all["part-trouble"] = Trouble(ErrorData{Status: 500, RequestID: "abc123"})
 		for name, c := range all {
-			got := strings.ReplaceAll(render(t, ctx, c), spriteText, "<!-- icons -->")
+			got := strings.ReplaceAll(render(ctx, t, c), spriteText, "<!-- icons -->")
 			golden(t, name+"."+l.String()+".html", got)
 		}
 	}
