@@ -116,7 +116,7 @@ func (r recorder) Read(p []byte) (int, error) {
 
 func (s *scripted) serve(raw net.Conn) {
 	var conn net.Conn = recorder{raw, s}
-	stage, secure := "greeting", false
+	secure := false
 	if s.implicit {
 		if conn = s.handshake(conn); conn == nil {
 			return
@@ -139,7 +139,8 @@ func (s *scripted) serve(raw net.Conn) {
 		s.commands = append(s.commands, line)
 		s.mu.Unlock()
 		reply := "250 2.0.0 ok"
-		switch stage = verb; verb {
+		stage := verb
+		switch verb {
 		case "EHLO":
 			offers := s.offers
 			if secure {

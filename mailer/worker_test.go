@@ -245,7 +245,7 @@ func TestRun_PausesAllForTheServerAndResumes(t *testing.T) {
 		o.add(7, "ops@example.net", time.Now())
 		w.Wake()
 		synctest.Wait()
-		if a := o.row(t, 7); a.NextAttemptAt.Sub(time.Now()) != 5*time.Second {
+		if a := o.row(t, 7); time.Until(a.NextAttemptAt) != 5*time.Second {
 			t.Errorf("next outage: %+v", a)
 		}
 	})

@@ -35,7 +35,7 @@ func TestHandler_servesWhatURLNames(t *testing.T) {
 		"css/panel.css": "text/css; charset=utf-8", "js/panel.js": "text/javascript; charset=utf-8",
 		"js/live.js": "text/javascript; charset=utf-8", "vendor/htmx.min.js": "text/javascript; charset=utf-8",
 		"vendor/ws.min.js": "text/javascript; charset=utf-8", "img/favicon.svg": "image/svg+xml",
-		"img/favicon-alert.svg": "image/svg+xml", "img/favicon-offline.svg": "image/svg+xml",
+		"img/favicon-offline.svg": "image/svg+xml",
 	} {
 		answer, body := get(t, "GET", URL(name))
 		if answer.StatusCode != 200 || len(body) == 0 {

@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"alerthub/models"
 )
@@ -46,30 +45,30 @@ func oldTime(s string) (time.Time, error) {
 // checkOldRows finds what normalize would refuse, before anything is written.
 func checkOldRows(ctx context.Context, db *sql.DB) error {
 	for _, table := range []string{"events", "email_alerts"} {
-		rows, err := db.QueryContext(ctx, "SELECT id, created_at FROM "+table)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			var id int64
-			var at string
-			if err = rows.Scan(&id, &at); err != nil {
-				break
-			}
-			if _, err = oldTime(at); err != nil {
-				err = fmt.Errorf("%w: row %d of %s: %w", ErrNotUsable, id, table, err)
-				break
-			}
-		}
-		if err == nil {
-			err = rows.Err()
-		}
-		_ = rows.Close() // read-only; the fault was told above
-		if err != nil {
+		if err := checkOldTimes(ctx, db, table); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func checkOldTimes(ctx context.Context, db *sql.DB, table string) error {
+	rows, err := db.QueryContext(ctx, "SELECT id, created_at FROM "+table)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var at string
+		if err := rows.Scan(&id, &at); err != nil {
+			return err
+		}
+		if _, err := oldTime(at); err != nil {
+			return fmt.Errorf("%w: row %d of %s: %w", ErrNotUsable, id, table, err)
+		}
+	}
+	return rows.Err()
 }
 
 // normalize is migration 2: rows of an older program get the form that all

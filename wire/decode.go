@@ -128,7 +128,7 @@ func SplitArray(raw []byte, limit int) ([][]byte, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, models.ErrInvalidJSON
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, models.ErrInvalidJSON
 	}
 	return items, nil

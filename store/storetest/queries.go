@@ -69,7 +69,7 @@ func filters(t *testing.T, s Store) {
 		{models.EventFilter{Severities: []models.Severity{models.SeverityError, models.SeverityInfo}}, func(i int) bool { return i%2 == 0 }},
 		{models.EventFilter{Channels: []models.Channel{models.ChannelHTTP}}, func(i int) bool { return i%2 == 1 }},
 		{models.EventFilter{Source: "device-3"}, func(i int) bool { return i%7 == 3 }},
-		{models.EventFilter{Source: "DEVICE-3"}, func(i int) bool { return false }},
+		{models.EventFilter{Source: "DEVICE-3"}, func(int) bool { return false }},
 		{models.EventFilter{From: at(20), To: at(30)}, func(i int) bool { return i >= 20 && i < 30 }},
 		{models.EventFilter{From: at(20).Add(1), To: at(30).Add(1)}, func(i int) bool { return i > 20 && i <= 30 }},
 		{models.EventFilter{From: at(20).In(time.FixedZone("east", 7200))}, func(i int) bool { return i >= 20 }},
