@@ -336,25 +336,42 @@ func TestDoors_ForeignSitesAreRefused(t *testing.T) {
 		}
 		conn.Close()
 	}
-	for _, path := range []string{"/api/events", "/events", "/create", "//api/events", "/api//events", "/api/../api/events", "/API/events"} {
-		for _, header := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Origin": {"https://evil.example.net"}}} {
-			req, err := http.NewRequest(http.MethodPost, p.URL(path), strings.NewReader(`{"source":"evil","message":"m"}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header = header
-			req.Header.Set("Content-Type", "text/plain")
-			res, err := httpClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			res.Body.Close()
-			if res.StatusCode < 400 {
-				t.Errorf("POST %s from another site: %d", path, res.StatusCode)
+	// The same request from a page of the hub is taken: what refuses it is who sends it.
+	write := func(path string, from http.Header) int {
+		t.Helper()
+		kind, body := "application/json", `{"source":"evil","message":"m"}`
+		if path == "/events" || path == "//events" {
+			kind, body = "application/x-www-form-urlencoded", "source=evil&severity=info&message=m"
+		}
+		req, err := http.NewRequest(http.MethodPost, p.URL(path), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = from.Clone()
+		req.Header.Set("Content-Type", kind)
+		res, err := (&http.Client{Transport: httpClient.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	for _, path := range []string{"/api/events", "/events", "//events", "//api/events", "/api//events", "/api/../api/events", "/API/events", "/api/events/"} {
+		for _, from := range []http.Header{{"Sec-Fetch-Site": {"cross-site"}}, {"Sec-Fetch-Site": {"same-site"}}, {"Origin": {"https://evil.example.net"}}, {"Origin": {"null"}}} {
+			if status := write(path, from); status < 400 {
+				t.Errorf("POST %s from another site (%v): %d", path, from, status)
 			}
 		}
 	}
 	if n := p.stats().TotalEvents; n != 0 {
 		t.Errorf("%d events were stored", n)
+	}
+	for _, path := range []string{"/api/events", "/events"} {
+		if status := write(path, http.Header{"Sec-Fetch-Site": {"same-origin"}}); status >= 400 {
+			t.Errorf("POST %s from the panel: %d", path, status)
+		}
+	}
+	if n := p.stats().TotalEvents; n != 2 {
+		t.Errorf("%d events were stored, want 2", n)
 	}
 }
