@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		code := m.Run()
+		closeBrowser()
 		if code == 0 {
 			if err := goleak.Find(); err != nil {
 				fmt.Fprintln(os.Stderr, err)
