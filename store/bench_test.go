@@ -1,10 +1,12 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,4 +86,112 @@ func BenchmarkBarePrepared(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*batchRows)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// filled opens a store of n events.
+func filled(b *testing.B, n int) (*store.Store, string) {
+	b.Helper()
+	dir := b.TempDir()
+	s, err := store.Open(b.Context(), store.Config{Dir: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	records := benchRecords(8000)
+	for at := 0; at < n; at += len(records) {
+		if _, err := s.InsertBatch(b.Context(), records[:min(len(records), n-at)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return s, dir
+}
+
+// BenchmarkReads shows what does not depend on how much is stored, and the
+// search, which looks at a bounded part of it.
+func BenchmarkReads(b *testing.B) {
+	for _, n := range []int{10_000, 1_000_000} {
+		s, _ := filled(b, n)
+		for _, read := range []struct {
+			name string
+			run  func() error
+		}{
+			{"stats", func() error { _, err := s.Stats(b.Context()); return err }},
+			{"newest50", func() error { _, err := s.Events(b.Context(), models.EventFilter{}); return err }},
+			{"page50", func() error {
+				_, err := s.Events(b.Context(), models.EventFilter{Before: int64(n / 2)})
+				return err
+			}},
+			{"rareText", func() error { _, err := s.Events(b.Context(), models.EventFilter{Text: "needle"}); return err }},
+		} {
+			b.Run(fmt.Sprintf("%s/%d", read.name, n), func(b *testing.B) {
+				for b.Loop() {
+					if err := read.run(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkOpen is a start with a million events.
+func BenchmarkOpen(b *testing.B) {
+	s, dir := filled(b, 1_000_000)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		s, err := store.Open(b.Context(), store.Config{Dir: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// BenchmarkFinishAlert is an everyday write while an ingest never pauses.
+func BenchmarkFinishAlert(b *testing.B) {
+	s, _ := filled(b, 1000)
+	born := benchRecords(1)
+	born[0].Alerts = []models.NewAlert{{Recipient: "noc@example.net", Status: models.EmailPending}}
+	receipts, err := s.InsertBatch(b.Context(), born)
+	if err != nil {
+		b.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		records := benchRecords(batchRows)
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if _, err := s.InsertBatch(context.Background(), records); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		u := models.AlertUpdate{ID: receipts[0].Alerts[0].ID, Status: models.EmailPending, NextAttemptAt: began, At: began}
+		if _, err := s.FinishAlert(b.Context(), u); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(began))
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		b.Fatal(err)
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }

@@ -18,7 +18,7 @@ import (
 // context is looked at between windows.
 const (
 	searchWindow = 25_000  // ids looked at by one query
-	searchBudget = 250_000 // ids looked at by one call
+	searchBudget = 100_000 // ids looked at by one call
 )
 
 // Events returns events newest first, at most f.Limit (see

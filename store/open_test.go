@@ -315,6 +315,38 @@ func TestOpen_continues_after_a_first_start_that_was_cut_off(t *testing.T) {
 	}
 }
 
+// What a crash leaves is the file and its log as they were: nothing was closed.
+func TestOpen_finds_every_acknowledged_event_after_a_crash(t *testing.T) {
+	dir, crashed := t.TempDir(), t.TempDir()
+	s := open(t, dir)
+	for range 20 {
+		if _, err := s.InsertBatch(t.Context(), benchRecords(333)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(s.Path() + suffix)
+		if err != nil || len(data) == 0 {
+			t.Fatalf("%d bytes, %v", len(data), err)
+		}
+		if err := os.WriteFile(filepath.Join(crashed, store.FileName+suffix), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := open(t, crashed)
+	if stats, err := after.Stats(t.Context()); err != nil || stats.Events != 20*333 || stats.LastEventID != 20*333 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	db := rawOpen(t, after.Path())
+	var verdict string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("integrity check: %s, %v", verdict, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpen_ends_with_its_context(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
