@@ -57,7 +57,10 @@ func (s *Store) backUp(ctx context.Context, version int64) (err error) {
 	if err := makeFile(part); err != nil {
 		return err
 	}
-	reader := openReader(s.path)
+	reader, err := openReader(s.path)
+	if err != nil {
+		return err
+	}
 	_, err = reader.ExecContext(ctx, "VACUUM INTO ?", part)
 	if err = errors.Join(err, reader.Close()); err != nil {
 		return errors.Join(err, os.Remove(part))

@@ -65,14 +65,14 @@ func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 
 // openReader makes the pool of read-only connections; the first query opens
 // the first of them.
-func openReader(path string) *sql.DB {
+func openReader(path string) (*sql.DB, error) {
 	db, err := sql.Open(sqlite.DriverName, readerURI(path, "ro"))
 	if err != nil {
-		panic(err) // only an unregistered driver's name
+		return nil, err
 	}
 	db.SetMaxOpenConns(4)
 	db.SetMaxIdleConns(4)
-	return db
+	return db, nil
 }
 
 func readerURI(path, mode string) string {

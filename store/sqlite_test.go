@@ -244,8 +244,8 @@ func TestEvents_looks_at_a_bounded_number_of_rows_a_call(t *testing.T) {
 	if _, err := s.InsertBatch(t.Context(), someRecords(3, 0)); err != nil {
 		t.Fatal(err)
 	}
-	// As if ids 4 to 600,000 had been there: the search goes by ids.
-	if _, err := s.writer.Exec("UPDATE sqlite_sequence SET seq = 600000 WHERE name = 'events'"); err != nil {
+	// As if ids 4 to 250,000 had been there: the search goes by ids.
+	if _, err := s.writer.Exec("UPDATE sqlite_sequence SET seq = 250000 WHERE name = 'events'"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.InsertBatch(t.Context(), someRecords(3, 0)); err != nil {
@@ -267,10 +267,10 @@ func TestEvents_looks_at_a_bounded_number_of_rows_a_call(t *testing.T) {
 			break
 		}
 	}
-	if diff := cmp.Diff([]int64{600003 - searchBudget + 1, 600003 - 2*searchBudget + 1, 0}, calls); diff != "" {
+	if diff := cmp.Diff([]int64{250003 - searchBudget + 1, 250003 - 2*searchBudget + 1, 0}, calls); diff != "" {
 		t.Errorf("continued at (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]int64{600003, 3}, found); diff != "" {
+	if diff := cmp.Diff([]int64{250003, 3}, found); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -109,7 +109,9 @@ func (s *Store) open(ctx context.Context, dir string) (err error) {
 		}
 		s.logger.Info("database migrated", "file", s.path, "from", version, "to", schemaVersion())
 	}
-	s.reader = openReader(s.path)
+	if s.reader, err = openReader(s.path); err != nil {
+		return refusal(s.path, err)
+	}
 	s.ingest = &ingest{uri: writerURI(s.path)}
 	if err := s.ingest.open(); err != nil {
 		return refusal(s.path, err)
