@@ -159,6 +159,12 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		r := c.Request()
 		if r.ContentLength > limit {
+			if r.Header.Get("Expect") == "" {
+				// The sender is in the middle of its body. One look over a limit
+				// of nothing makes net/http hang up in the way that lets it read
+				// the answer first; else a reset may overtake that.
+				_, _ = http.MaxBytesReader(c.Response().Writer, r.Body, 0).Read(make([]byte, 1))
+			}
 			return refuse(tooLarge)
 		}
 		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, limit)
