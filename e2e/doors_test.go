@@ -162,7 +162,7 @@ func TestDoors_HTTPAnswers(t *testing.T) {
 		{key, `{"source":"api","message":"different"}`, 409, map[string]any{"error": "key_conflict"}},
 		{http.Header{}, `{"source":["a"]}`, 400, map[string]any{"error": "invalid_event", "field": "source"}},
 		{http.Header{}, `{"source"`, 400, map[string]any{"error": "invalid_json"}},
-		{http.Header{}, `{"message":"` + strings.Repeat("x", 2<<20) + `"}`, 413, map[string]any{"error": "too_large"}},
+		{http.Header{}, `{"message":"` + strings.Repeat("x", 1<<20) + `"}`, 413, map[string]any{"error": "too_large"}},
 		{http.Header{"Content-Type": {"image/png"}}, `{}`, 415, map[string]any{"error": "unsupported_media_type"}},
 	}
 	for _, step := range steps {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -297,7 +298,8 @@ func (f *follower) closeCode(patience time.Duration) (int, error) {
 	_ = f.conn.SetReadDeadline(time.Now().Add(patience))
 	for {
 		if _, _, err := f.conn.ReadMessage(); err != nil {
-			if closed, ok := err.(*websocket.CloseError); ok {
+			var closed *websocket.CloseError
+			if errors.As(err, &closed) {
 				return closed.Code, nil
 			}
 			return 0, err

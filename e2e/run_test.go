@@ -25,6 +25,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
 )
 
 // settings are all names that an operator can set.
@@ -212,21 +213,32 @@ func TestRun_SIGTERMUnderLoad(t *testing.T) {
 	for range 3 {
 		dir := t.TempDir()
 		p := startHub(t, options{dir: dir, like: addrs})
-		feed := follow(t, "ws://"+p.Feed+"/?batch=1")
+		sockets := []*follower{
+			follow(t, "ws://"+p.Feed+"/?batch=1"),
+			follow(t, "ws://"+p.HTTP+"/ws/events"),
+			follow(t, "ws://"+p.HTTP+"/ws?view=events"),
+		}
 		load := startLoad(t, p, rnd, 6, 2)
-		closed := make(chan error, 1)
-		go func() {
-			code, err := feed.closeCode(20 * time.Second)
-			if err == nil && code != 1012 {
-				err = fmt.Errorf("closed with %d, want 1012", code)
-			}
-			closed <- err
-		}()
+		closed := make(chan error, len(sockets))
+		for i, s := range sockets {
+			go func() { // ends with its socket
+				code, err := s.closeCode(20 * time.Second)
+				if err == nil && code != websocket.CloseServiceRestart {
+					err = fmt.Errorf("closed with %d, want 1012", code)
+				}
+				if err != nil {
+					err = fmt.Errorf("socket %d: %w", i, err)
+				}
+				closed <- err
+			}()
+		}
 		load.WaitAcks(1+rnd.Int64N(5000), 30*time.Second)
 		took := p.Stop(10 * time.Second)
 		t.Logf("stopped within %v", took)
-		if err := <-closed; err != nil {
-			t.Errorf("the feed's socket: %v", err)
+		for range sockets {
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
 		}
 		load.Abandon()
 		if info, err := os.Stat(databaseOf(dir) + "-wal"); err == nil {
