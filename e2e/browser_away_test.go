@@ -1,0 +1,310 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// link is the network between a browser and the hub: it can be cut, and it can
+// hold everything back while both ends believe that it is there.
+type link struct {
+	URL string
+
+	listener net.Listener
+	target   string
+	running  sync.WaitGroup
+
+	mu    sync.Mutex
+	there chan struct{} // closed while bytes pass to the hub
+	back  chan struct{} // closed while bytes pass to the browser
+	down  bool          // connections are refused
+	conns map[net.Conn]struct{}
+}
+
+// newLink makes a working link to the panel's port of p.
+func newLink(t *testing.T, p *process) *link {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{
+		URL: "http://" + listener.Addr().String(), listener: listener, target: p.HTTP,
+		there: make(chan struct{}), back: make(chan struct{}), conns: make(map[net.Conn]struct{}),
+	}
+	close(l.there)
+	close(l.back)
+	l.running.Go(l.accept)
+	t.Cleanup(func() {
+		listener.Close()
+		l.Cut()
+		l.Resume()
+		l.running.Wait()
+	})
+	return l
+}
+
+func (l *link) accept() {
+	for {
+		near, err := l.listener.Accept()
+		if err != nil {
+			return
+		}
+		l.running.Go(func() { l.pass(near) })
+	}
+}
+
+// pass copies both ways until one end closes or the link is cut.
+func (l *link) pass(near net.Conn) {
+	if !l.hold(near) {
+		return
+	}
+	defer l.drop(near)
+	far, err := net.Dial("tcp", l.target)
+	if err != nil || !l.hold(far) {
+		return
+	}
+	defer l.drop(far)
+	var both sync.WaitGroup
+	carry := func(to, from net.Conn, open *chan struct{}) {
+		_, _ = io.Copy(gate{to, l, open}, from) // ends when either end closes
+		near.Close()
+		far.Close()
+	}
+	both.Go(func() { carry(far, near, &l.there) })
+	both.Go(func() { carry(near, far, &l.back) })
+	both.Wait()
+}
+
+func (l *link) hold(c net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		c.Close()
+		return false
+	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+func (l *link) drop(c net.Conn) {
+	c.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+// gate writes when the link lets bytes pass.
+type gate struct {
+	net.Conn
+	link *link
+	open *chan struct{} // under the link's lock
+}
+
+func (g gate) Write(p []byte) (int, error) {
+	g.link.mu.Lock()
+	open := *g.open
+	g.link.mu.Unlock()
+	<-open
+	return g.Conn.Write(p)
+}
+
+// Cut ends all connections and refuses new ones.
+func (l *link) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = true
+	for c := range l.conns {
+		c.Close()
+	}
+}
+
+// Stall holds every byte back, both ways; connections stay and can be made.
+func (l *link) Stall() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.there, l.back = make(chan struct{}), make(chan struct{})
+}
+
+// Mute holds back what the hub says; what it is told arrives.
+func (l *link) Mute() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.back = make(chan struct{})
+}
+
+// Resume lets everything pass again, what was held back too.
+func (l *link) Resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = false
+	for _, open := range []chan struct{}{l.there, l.back} {
+		select {
+		case <-open:
+		default:
+			close(open)
+		}
+	}
+}
+
+// watch opens the events page through url, with n events stored, live.
+func watch(t *testing.T, p *process, url string, n int) *tab {
+	t.Helper()
+	sendMany(p, n, calm)
+	b := browse(t, url+"/events")
+	b.Mark()
+	b.Becomes("live", 10*time.Second)
+	b.Shows("rows", stored(p, min(n, 100)), 5*time.Second)
+	return b
+}
+
+// back waits until the page is live again, the same page, with these rows and
+// what the hub stores now.
+func (b *tab) back(want []row) {
+	b.t.Helper()
+	b.Shows("rows", want, 10*time.Second)
+	b.Becomes("live", 5*time.Second)
+	b.Until(`document.getElementById('offline').hidden`, time.Second)
+	b.Untouched()
+}
+
+func TestBrowser_CutAndCaughtUp(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	l := newLink(t, p)
+	b := watch(t, p, l.URL, 30)
+	dashboard := browse(t, l.URL+"/")
+	dashboard.Becomes("live", 10*time.Second)
+	for _, missed := range []int{1, 12, 57} { // the last fills the table exactly
+		l.Cut()
+		b.Becomes("stale", 5*time.Second)
+		sendMany(p, missed, calm)
+		l.Resume()
+		b.back(stored(p, 100))
+		latest := stored(p, 10)
+		if missed > 10 { // more than the dashboard shows
+			latest = append(latest, row{Gap: int64(missed - 10)})
+		}
+		dashboard.Shows("rows", latest, 5*time.Second)
+	}
+	if n := len(b.Rows("rows")); n != 100 {
+		t.Errorf("%d rows after the last round, want 100", n)
+	}
+	dashboard.Until(`document.querySelector('#counters [data-tint=violet] .kpi-num').textContent === '100'`, 5*time.Second)
+}
+
+// Away for longer than the table is long: the newest rows, and the rest
+// counted and linked.
+func TestBrowser_CutAndTooMuchMissed(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	l := newLink(t, p)
+	b := watch(t, p, l.URL, 40)
+	dashboard := browse(t, l.URL+"/")
+	dashboard.Becomes("live", 10*time.Second)
+	l.Cut()
+	b.Becomes("stale", 5*time.Second)
+	sendMany(p, 250, calm)
+	l.Resume()
+	b.back(append(stored(p, 100), row{Gap: 150}))
+	dashboard.Shows("rows", append(stored(p, 10), row{Gap: 240}), 5*time.Second)
+	if href := eval[string](b, `document.querySelector('#rows .gap a').getAttribute('href')`); href != "/events?before=191" {
+		t.Errorf("the gap leads to %s", href)
+	}
+	b.Click("#rows .gap a")
+	b.Until(`document.readyState === 'complete' && location.search === '?before=191'`, 5*time.Second)
+	if first := b.Text("tbody tr:first-child .c-msg a[href='/events/190']"); first != "Link is up" {
+		t.Errorf("older events begin with %q", first)
+	}
+}
+
+// Nothing is as deceptive as a connection that is open and silent.
+func TestBrowser_StalledConnectionIsNotLive(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	l := newLink(t, p)
+	b := watch(t, p, l.URL, 10)
+	l.Stall()
+	began := time.Now()
+	sendMany(p, 7, calm)
+	b.Becomes("stale", 7*time.Second)
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("it was shown as live for %v of silence", took)
+	}
+	b.Until(`Number(document.getElementById('conn-age').textContent.match(/\d+/)) >= 4`, time.Second)
+	if n := len(b.Rows("rows")); n != 10 {
+		t.Errorf("%d rows came through a stalled link", n)
+	}
+	b.Becomes("offline", 12*time.Second)
+	if took := time.Since(began); took > 12*time.Second+500*time.Millisecond {
+		t.Errorf("it took %v to be offline", took)
+	}
+	b.Until(`!document.getElementById('offline').hidden && document.getElementById('favicon').href.includes('offline')`, time.Second)
+	l.Resume()
+	b.back(stored(p, 100))
+	b.Until(`!document.getElementById('favicon').href.includes('offline')`, time.Second)
+}
+
+// Restarted in order under an open page, and at once under load.
+func TestBrowser_HubRestarts(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(p *process){
+		"SIGTERM": func(p *process) { p.Stop(10 * time.Second) },
+		"SIGKILL": func(p *process) {
+			d := dialDevice(p.t, p)
+			for range 200 {
+				d.Send(calm)
+			}
+			p.Kill()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			p := startHub(t, options{dir: dir, like: fixedAddrs(t)})
+			b := watch(t, p, p.URL(""), 20)
+			end(p)
+			b.Becomes("stale", 5*time.Second)
+			p = startHub(t, options{dir: dir, like: p})
+			began := time.Now()
+			sendMany(p, 15, calm)
+			eventually(t, 10*time.Second, func() error {
+				rows := b.Rows("rows")
+				newest := stored(p, 1)[0].ID
+				if rows[0].ID != newest {
+					return fmt.Errorf("the newest row is %d, want %d", rows[0].ID, newest)
+				}
+				return honest(rows, newest)
+			})
+			b.Becomes("live", 2*time.Second)
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v to catch up", took)
+			}
+			sendMany(p, 1, calm)
+			eventually(t, 5*time.Second, func() error { return honest(b.Rows("rows"), stored(p, 1)[0].ID) })
+			b.Untouched()
+		})
+	}
+}
+
+// A hub that hangs is not live; when it goes on, so does the page.
+func TestBrowser_HubHangs(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	b := watch(t, p, p.URL(""), 10)
+	d := dialDevice(t, p)
+	p.Signal(syscall.SIGSTOP)
+	t.Cleanup(func() { p.Signal(syscall.SIGCONT) }) // so that it can be ended
+	d.Send(calm, alarm, calm)                       // wait in its socket
+	b.Becomes("stale", 7*time.Second)
+	p.Signal(syscall.SIGCONT)
+	for range 3 {
+		d.Answer()
+	}
+	b.back(stored(p, 100))
+}
