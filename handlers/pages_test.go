@@ -128,7 +128,7 @@ func TestPages_loadWhatIsServed(t *testing.T) {
 		urls = append(urls, attribute(n, "src")+attribute(n, "href"))
 	}
 	urls = append(urls, attribute(find(doc, "link", "id", "favicon")[0], "data-offline"))
-	if len(urls) != 7 {
+	if len(urls) != 4 {
 		t.Errorf("%d files: %v", len(urls), urls)
 	}
 	for _, u := range urls {

@@ -25,10 +25,7 @@ const choiceAge = 365 * 24 * 60 * 60
 // assets is immutable: the files are embedded.
 var assets = views.Assets{
 	Stylesheet:     static.URL("css/panel.css"),
-	HTMX:           static.URL("vendor/htmx.min.js"),
-	Live:           static.URL("js/live.js"),
-	WS:             static.URL("vendor/ws.min.js"),
-	Panel:          static.URL("js/panel.js"),
+	Script:         static.URL("js/all.js"),
 	Favicon:        static.URL("img/favicon.svg"),
 	FaviconOffline: static.URL("img/favicon-offline.svg"),
 }

@@ -30,8 +30,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 func (r *rig) servePage(w http.ResponseWriter, req *http.Request) {
 	section := views.Section(req.URL.Path[1:])
 	p := views.Page{Title: "Test", Section: section, Live: true, Assets: views.Assets{
-		Stylesheet: static.URL("css/panel.css"), HTMX: static.URL("vendor/htmx.min.js"), Live: static.URL("js/live.js"),
-		WS: static.URL("vendor/ws.min.js"), Panel: static.URL("js/panel.js"),
+		Stylesheet: static.URL("css/panel.css"), Script: static.URL("js/all.js"),
 		Favicon: static.URL("img/favicon.svg"), FaviconOffline: static.URL("img/favicon-offline.svg"),
 	}}
 	events, _ := r.truth.Events(req.Context(), models.EventFilter{Limit: max(1, eventsCap(section))})

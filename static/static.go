@@ -25,11 +25,15 @@ const Prefix = "/static/"
 //go:embed css/*.css js/*.js img/*.svg vendor/*.js
 var files embed.FS
 
-// stylesheet is css/panel.css: these files, one after the other. The first
-// declares the order of the layers that the others fill.
-var stylesheet = []string{
-	"css/tokens.css", "css/base.css", "css/layout.css", "css/components.css",
-	"css/tables.css", "css/forms.css", "css/pages.css", "css/modes.css",
+// bundles are files that are served as one, so that a first view takes few
+// requests. The first style sheet declares the order of the layers that the
+// others fill; live.js runs after htmx and before its extension.
+var bundles = map[string][]string{
+	"css/panel.css": {
+		"css/tokens.css", "css/base.css", "css/layout.css", "css/components.css",
+		"css/tables.css", "css/forms.css", "css/pages.css", "css/modes.css",
+	},
+	"js/all.js": {"vendor/htmx.min.js", "js/live.js", "vendor/ws.min.js", "js/panel.js"},
 }
 
 // contentTypes are fixed here because package mime asks the machine.
@@ -59,7 +63,7 @@ func load() (byName, byURL map[string]*asset) {
 		byName[name], byURL[a.url] = a, a
 	}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || path.Ext(name) == ".css" {
+		if err != nil || entry.IsDir() || path.Ext(name) != ".svg" {
 			return err
 		}
 		body, err := files.ReadFile(name)
@@ -69,15 +73,18 @@ func load() (byName, byURL map[string]*asset) {
 	if err != nil {
 		panic(fmt.Sprintf("static: embedded files: %v", err))
 	}
-	var sheet bytes.Buffer
-	for _, name := range stylesheet {
-		body, err := files.ReadFile(name)
-		if err != nil {
-			panic(fmt.Sprintf("static: stylesheet: %v", err))
+	for bundle, names := range bundles {
+		var whole bytes.Buffer
+		for _, name := range names {
+			body, err := files.ReadFile(name)
+			if err != nil {
+				panic(fmt.Sprintf("static: %s: %v", bundle, err))
+			}
+			whole.Write(body)
+			whole.WriteByte('\n')
 		}
-		sheet.Write(body)
+		add(bundle, whole.Bytes())
 	}
-	add("css/panel.css", sheet.Bytes())
 	return byName, byURL
 }
 

@@ -37,10 +37,7 @@ const (
 // Assets are the URLs of the embedded files that every page loads.
 type Assets struct {
 	Stylesheet     string
-	HTMX           string
-	Live           string // must run after HTMX and before WS
-	WS             string
-	Panel          string
+	Script         string
 	Favicon        string
 	FaviconOffline string
 }

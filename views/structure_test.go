@@ -142,9 +142,8 @@ func TestPages_keepTheContentPolicy(t *testing.T) {
 	})
 }
 
-// The socket's script replaces how htmx's extension connects, so it must run
-// between the two.
-func TestPages_loadScriptsInOrder(t *testing.T) {
+// One script, which blocks no drawing.
+func TestPages_loadOneScript(t *testing.T) {
 	eachPage(t, func(t *testing.T, _ string, _ i18n.Lang, doc *html.Node) {
 		var sources []string
 		for _, s := range elements(doc, "script") {
@@ -153,7 +152,7 @@ func TestPages_loadScriptsInOrder(t *testing.T) {
 			}
 			sources = append(sources, attr(s, "src"))
 		}
-		if want := []string{"/static/htmx.js", "/static/live.js", "/static/ws.js", "/static/panel.js"}; !slices.Equal(sources, want) {
+		if want := []string{"/static/all.js"}; !slices.Equal(sources, want) {
 			t.Errorf("scripts %v, want %v", sources, want)
 		}
 	})

@@ -67,8 +67,8 @@ func testPage(ctx context.Context, s Section, live bool) Page {
 		Title: section(ctx, s), Section: s, Live: live, Refresh: live && (s == SectionDashboard || s == SectionEvents),
 		Theme: "dark", OtherURL: "?lang=es", Version: "1.2.3",
 		Assets: Assets{
-			Stylesheet: "/static/panel.css", HTMX: "/static/htmx.js", Live: "/static/live.js", WS: "/static/ws.js",
-			Panel: "/static/panel.js", Favicon: "/static/favicon.svg", FaviconOffline: "/static/favicon-offline.svg",
+			Stylesheet: "/static/panel.css", Script: "/static/all.js",
+			Favicon: "/static/favicon.svg", FaviconOffline: "/static/favicon-offline.svg",
 		},
 	}
 	return p
