@@ -59,8 +59,7 @@ type tab struct {
 	ctx context.Context
 
 	mu       sync.Mutex
-	requests []string // "METHOD URL", in order
-	sockets  []string // URLs of websockets, in order
+	requests []string // "METHOD URL", in order; websockets too, as "SOCKET URL"
 	dialogs  []string
 	problems []string // exceptions, errors of the console, violations of the policy
 	lost     []string // connections that the browser could not make or lost
@@ -110,7 +109,7 @@ func (b *tab) hear(ev any) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.Method+" "+ev.Request.URL)
 	case *network.EventWebSocketCreated:
-		b.sockets = append(b.sockets, ev.URL)
+		b.requests = append(b.requests, "SOCKET "+ev.URL)
 	case *page.EventJavascriptDialogOpening:
 		b.dialogs = append(b.dialogs, "dialog: "+ev.Message)
 		go func() { // what waits here must not be what has to answer
@@ -142,7 +141,7 @@ func (b *tab) hear(ev any) {
 func (b *tab) Forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.requests, b.sockets, b.lost = nil, nil, nil
+	b.requests, b.lost = nil, nil
 }
 
 // Requests are those since the tab was opened, or since Forget.
