@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestLongKills is TestDurability_KillUnderLoad for half an hour.
+// TestLongKills is TestDurability_KillUnderLoad, fifty times as long.
 func TestLongKills(t *testing.T) {
 	const kills, lives = 100, 5
 	total := 0
