@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -58,6 +60,58 @@ func (p *process) memory(t testing.TB) (now, peak float64) {
 		*into = kib / 1024
 	}
 	return now, peak
+}
+
+// strangers measures what other programs take of the CPUs that a bench needs
+// for itself. Figures of a run with many strangers say little.
+type strangers struct {
+	start      time.Time
+	busy, ours time.Duration
+}
+
+func watchStrangers(t testing.TB) strangers {
+	t.Helper()
+	busy, ours := cpuUse(t)
+	return strangers{time.Now(), busy, ours}
+}
+
+// share is what others took since, of all CPUs, 0 to 1. Every hub of this
+// test must have ended.
+func (s strangers) share(t testing.TB) float64 {
+	t.Helper()
+	busy, ours := cpuUse(t)
+	others := (busy - s.busy) - (ours - s.ours)
+	return max(0, others.Seconds()/time.Since(s.start).Seconds()/float64(runtime.NumCPU()))
+}
+
+// cpuUse is the CPU time of everything on this machine, and of this test with
+// the children that it has waited for.
+func cpuUse(t testing.TB) (all, ours time.Duration) {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := bytes.Cut(raw, lineFeed)
+	for i, field := range bytes.Fields(line) {
+		// The name, then user, nice, system, idle, iowait, irq, softirq, steal (proc(5)).
+		if i == 0 || i == 4 || i == 5 || i > 8 {
+			continue
+		}
+		ticks, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += time.Duration(ticks) * clockTick
+	}
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var use syscall.Rusage
+		if err := syscall.Getrusage(who, &use); err != nil {
+			t.Fatal(err)
+		}
+		ours += time.Duration(use.Utime.Nano() + use.Stime.Nano())
+	}
+	return all, ours
 }
 
 // startTimes are the stages of one start, in milliseconds.

@@ -20,6 +20,7 @@ import (
 func TestBench(t *testing.T) {
 	b := &bench{}
 	b.heading = heading(t)
+	others := watchStrangers(t)
 	groups := []struct {
 		name string
 		run  func(*testing.T)
@@ -42,6 +43,7 @@ func TestBench(t *testing.T) {
 			t.Logf("%s took %.0f s", g.name, time.Since(start).Seconds())
 		})
 	}
+	b.heading = append(b.heading, fmt.Sprintf("other programs took %.0f %% of the CPUs meanwhile; the fewer, the more the figures say", 100*others.share(t)), "")
 	b.print(os.Stdout)
 	for _, bar := range b.bars {
 		if !bar.met() {
@@ -86,7 +88,6 @@ func heading(t *testing.T) []string {
 		fmt.Sprintf("%s %s/%s, %d CPUs shared with the load, Linux %s, database on %s (not in memory)",
 			runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), release.String(), realDisk(t)),
 		"severities weighted 50/28/16/6, all features on: indexes, counters, outbox (one recipient)",
-		"",
 	}
 }
 
