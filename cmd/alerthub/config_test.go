@@ -85,7 +85,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 		"SMTP_PORT": "smtp", "SMTP_USER": "hub", "SMTP_TLS": "maybe", "SMTP_TO": "nobody", "SMTP_CA_FILE": "/nonexistent",
 		"SMTP_PASS_FILE": "/nonexistent", "ALERTHUB_EMAIL_MAX_AGE": "soon", "ALERTHUB_LOG_LEVEL": "loud", "ALERTHUB_LOG_FORMAT": "xml",
 	}, "--http-addr", "127.0.0.1:5060", "--feed-addr", "5061", "--tcp-addr", "127.0.0.1:99999",
-		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout", "-1s", "--data-dir", "")
+		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout=-1s", "--data-dir", "")
 	var wrong *settingsError
 	if !errors.As(err, &wrong) {
 		t.Fatalf("resolve: %v, want a settingsError", err)
