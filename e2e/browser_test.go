@@ -198,6 +198,15 @@ func call[P, R any](b *tab, command cdp.Command[P, R], params P) R {
 // fulfilled.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
+	v, err := tryEval[T](b, expression)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return v
+}
+
+// tryEval is eval for pages that may be going away just then.
+func tryEval[T any](b *tab, expression string) (T, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -205,9 +214,9 @@ func eval[T any](b *tab, expression string) T {
 		if len(expression) > 500 {
 			expression = expression[:500] + "..."
 		}
-		b.t.Fatalf("in the browser: %s: %v", expression, err)
+		return v, fmt.Errorf("in the browser: %s: %w", expression, err)
 	}
-	return v
+	return v, nil
 }
 
 // Go loads url.
@@ -232,10 +241,11 @@ func (b *tab) Sees(width, height int64, theme string) {
 func (b *tab) Until(expression string, patience time.Duration) {
 	b.t.Helper()
 	eventually(b.t, patience, func() error {
-		if !eval[bool](b, expression) {
-			return errors.New("not so: " + expression)
+		so, err := tryEval[bool](b, expression)
+		if err == nil && !so {
+			err = errors.New("not so: " + expression)
 		}
-		return nil
+		return err
 	})
 }
 
