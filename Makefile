@@ -7,7 +7,7 @@ LINT   = $(GO) tool -modfile=tools/go.mod golangci-lint
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build generate test check test-root test-long bench lint format chromium root-tools
+.PHONY: help run build generate test check test-root test-long bench shots lint format chromium root-tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-long: chromium ## soak and hundreds of kills (an hour)
 
 bench: build ## load the real program through its doors and compare with the floors of this machine
 	$(GO) test -tags bench -count=1 -timeout 1h -run '^TestBench' -v ./e2e
+
+shots: chromium ## pictures of every page in ./shots, and those of the README in docs/img
+	$(GO) test -tags shots -count=1 -timeout 10m -run '^TestShots$$' -v ./e2e
 
 lint: ## run the linters
 	$(LINT) run ./...
