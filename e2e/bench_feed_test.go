@@ -67,11 +67,11 @@ func (a *audience) read(conn *websocket.Conn) error {
 	for next := a.base + 1; ; {
 		_, r, err := conn.NextReader()
 		if err != nil {
-			return nil // disperse says whether something is missing
+			return nil //nolint:nilerr // a connection ends so; disperse says whether something is missing
 		}
 		frame.Reset()
 		if _, err := io.Copy(&frame, r); err != nil {
-			return nil
+			return nil //nolint:nilerr // as above
 		}
 		now := time.Now()
 		for data := frame.Bytes(); ; next++ {
@@ -82,8 +82,11 @@ func (a *audience) read(conn *websocket.Conn) error {
 			}
 			end := bytes.IndexByte(after, ',')
 			id, err := strconv.ParseInt(string(after[:max(end, 0)]), 10, 64)
-			if err != nil || id != next {
-				return fmt.Errorf("event %d came, want %d (%v)", id, next, err)
+			if err != nil {
+				return fmt.Errorf("instead of event %d: %w", next, err)
+			}
+			if id != next {
+				return fmt.Errorf("event %d came, want %d", id, next)
 			}
 			if _, data, found = bytes.Cut(after, payloadMember); !found {
 				return fmt.Errorf("event %d has no payload", id)

@@ -73,7 +73,7 @@ func honest(rows []row, newest int64) error {
 
 func events(rows []row) (n int) {
 	for _, r := range rows {
-		n += int(cmp.Compare(r.ID, 0))
+		n += cmp.Compare(r.ID, 0)
 	}
 	return n
 }

@@ -20,7 +20,7 @@ func TestParseSeverity(t *testing.T) {
 			}
 		}
 	}
-	for _, word := range []string{"", "spicy", "8", "-1", "3.0", "informativo"} {
+	for _, word := range []string{"", "spicy", "8", "-1", "3.0", "grave"} {
 		if got, ok := models.ParseSeverity(word); got != models.SeverityInfo || ok {
 			t.Errorf("ParseSeverity(%q) = %s, %v; want info as the default", word, got, ok)
 		}
