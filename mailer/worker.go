@@ -137,6 +137,11 @@ func (w *Worker) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	now := w.now()
+	if now.Before(w.pauseUntil) && w.marks == 0 {
+		// All who are to be told of this pause were told. During a storm every
+		// commit wakes the worker: not even a look at the outbox then.
+		return min(w.pauseUntil.Sub(now), maxSleep), nil
+	}
 	due, ok, wait, err := w.outbox.NextDue(ctx, now)
 	switch {
 	case err != nil:
@@ -153,9 +158,6 @@ func (w *Worker) step(ctx context.Context) (time.Duration, error) {
 		// Not tried, but its line on the panel tells why, and its age counts.
 		u := w.keep(due.Alert, due.Alert.Attempts, w.pauseReason, now, w.pauseUntil)
 		if u.Status == models.EmailPending {
-			if w.marks == 0 {
-				return min(w.pauseUntil.Sub(now), maxSleep), nil
-			}
 			w.marks--
 		}
 		w.unfinished = &u

@@ -66,12 +66,13 @@ func (g *ingest) insert(records []models.Record) ([]models.Receipt, error) {
 			for i := from; i < from+group; i++ {
 				if receipts[i].Recorded() {
 					sum.event(&receipts[i].Event)
-					if alerts, err = g.insertAlerts(alerts, &records[i], &receipts[i], &sum); err != nil {
-						return err
-					}
 				}
 			}
 			from += group
+		}
+		alerts = bornAlerts(records, receipts, alerts, &sum)
+		if err := g.insertAlerts(alerts); err != nil {
+			return err
 		}
 		return sum.each(g.add)
 	})
@@ -149,41 +150,77 @@ func (g *ingest) lookUp(d *models.Draft, receipt *models.Receipt) (found bool, e
 	return true, nil
 }
 
-// insertAlerts inserts the emails of one event, appends them to all and lets
-// the receipt have them.
-func (g *ingest) insertAlerts(all []models.EmailAlert, record *models.Record, receipt *models.Receipt, sum *tally) ([]models.EmailAlert, error) {
-	if len(record.Alerts) == 0 {
-		return all, nil
+// bornAlerts appends the emails that the recorded events cause to all, which
+// has the capacity. Each receipt gets its part; the ids come with the insert.
+func bornAlerts(records []models.Record, receipts []models.Receipt, all []models.EmailAlert, sum *tally) []models.EmailAlert {
+	for i := range records {
+		if len(records[i].Alerts) == 0 || !receipts[i].Recorded() {
+			continue
+		}
+		from, event := len(all), &receipts[i].Event
+		for _, a := range records[i].Alerts {
+			alert := models.EmailAlert{
+				EventID: event.ID, CreatedAt: event.CreatedAt, UpdatedAt: event.CreatedAt,
+				Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
+			}
+			if a.Status == models.EmailPending {
+				alert.NextAttemptAt = alert.CreatedAt
+			}
+			sum.alert(a.Status, 1)
+			all = append(all, alert)
+		}
+		receipts[i].Alerts = all[from:len(all):len(all)]
 	}
-	from := len(all)
-	g.clock.set(receipt.Event.CreatedAt)
-	for i := range record.Alerts {
-		a := &record.Alerts[i]
-		if err := g.texts.room(len(g.clock.text) + len(a.Recipient) + len(a.Status) + len(a.Detail)); err != nil {
-			return nil, err
+	return all
+}
+
+// insertAlerts inserts emails in their order and fills in their ids.
+func (g *ingest) insertAlerts(alerts []models.EmailAlert) error {
+	for len(alerts) > 0 {
+		n, st := 1, g.alert
+		if len(alerts) >= alertRows {
+			n, st = alertRows, g.alertRun
 		}
-		alert := models.EmailAlert{
-			EventID: receipt.Event.ID, CreatedAt: receipt.Event.CreatedAt, UpdatedAt: receipt.Event.CreatedAt,
-			Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
+		if err := g.insertAlertRun(st, alerts[:n]); err != nil {
+			return err
 		}
+		alerts = alerts[n:]
+	}
+	return nil
+}
+
+// insertAlertRun inserts as many emails as st takes.
+func (g *ingest) insertAlertRun(st *compiled, alerts []models.EmailAlert) error {
+	size := 0
+	for i := range alerts {
+		a := &alerts[i]
+		size += len(models.TimeLayout) + len(a.Recipient) + len(a.Status) + len(a.Detail)
+	}
+	if err := g.texts.room(size); err != nil {
+		return err
+	}
+	for i := range alerts {
+		a, before := &alerts[i], int32(i*alertParams)
+		g.clock.set(a.CreatedAt)
 		at := g.texts.put(g.clock.text)
-		g.alert.int(1, alert.EventID)
-		g.alert.text(2, at, len(g.clock.text))
-		g.bindOptional(g.alert, 3, a.Recipient)
-		g.bind(g.alert, 4, string(a.Status))
-		g.bindOptional(g.alert, 5, a.Detail)
-		g.alert.null(6)
+		st.int(before+1, a.EventID)
+		st.text(before+2, at, len(g.clock.text))
+		g.bindOptional(st, before+3, a.Recipient)
+		g.bind(st, before+4, string(a.Status))
+		g.bindOptional(st, before+5, a.Detail)
+		st.null(before + 6)
 		if a.Status == models.EmailPending {
-			alert.NextAttemptAt = alert.CreatedAt
-			g.alert.text(6, at, len(g.clock.text))
+			st.text(before+6, at, len(g.clock.text))
 		}
-		if err := g.alert.exec(); err != nil {
-			return nil, err
-		}
-		alert.ID = g.conn.lastID()
-		sum.alert(a.Status, 1)
-		all = append(all, alert)
 	}
-	receipt.Alerts = all[from:len(all):len(all)]
-	return all, nil
+	if err := st.exec(); err != nil {
+		return err
+	}
+	// There is one writer: the ids of a statement are consecutive.
+	id := g.conn.lastID() - int64(len(alerts))
+	for i := range alerts {
+		id++
+		alerts[i].ID = id
+	}
+	return nil
 }

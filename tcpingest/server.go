@@ -37,10 +37,12 @@ const (
 	// descriptors that Linux gives a service (524,288 since systemd 240).
 	DefaultMaxConnections = 10_000
 	DefaultMaxLine        = 64 << 10
-	DefaultWindow         = 256
-	DefaultIdleTimeout    = 10 * time.Minute
-	DefaultLineTimeout    = 30 * time.Second
-	DefaultWriteTimeout   = 30 * time.Second
+	// DefaultWindow lets a device that sends in bulk have one part on its way
+	// to the disk while the next is decoded; 256 was stop and wait.
+	DefaultWindow       = 1024
+	DefaultIdleTimeout  = 10 * time.Minute
+	DefaultLineTimeout  = 30 * time.Second
+	DefaultWriteTimeout = 30 * time.Second
 )
 
 // Config tunes a Server. Its zero value means the defaults.

@@ -155,7 +155,7 @@ func TestServer_WindowBoundsWhatIsInFlight(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			commit, open := gateInBubble()
 			bubble(t, &fakeService{commit: commit}, func(t *testing.T, s *Server, nc net.Conn) {
-				const lines = 1000
+				const lines = 3 * DefaultWindow
 				go io.WriteString(nc, strings.Repeat(tt.line, lines))
 				synctest.Wait()
 				if got := s.Stats().Lines; got != tt.want {

@@ -2,6 +2,9 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +61,41 @@ func outboxOrder(t *testing.T, s Store) {
 	if due = next(later); due.Alert.ID != receipts[0].Alerts[0].ID || due.Alert.Attempts != 1 || due.Alert.Detail != "451 later" {
 		t.Errorf("last: %+v", due.Alert)
 	}
+}
+
+// manyAlerts stores more emails in one batch than any statement takes, of
+// events that have none, one or several, with a repeat in between: what the
+// receipts say is what is stored.
+func manyAlerts(t *testing.T, s Store) {
+	records := batch(0, 60)
+	for i := range records {
+		for j := range i % 4 {
+			status := models.EmailPending
+			if j == 1 {
+				status = models.EmailSkipped
+			}
+			records[i].Alerts = append(records[i].Alerts, models.NewAlert{
+				Recipient: fmt.Sprintf("r%d-%d@example.net", i, j), Status: status, Detail: strings.Repeat("d", i*j),
+			})
+		}
+	}
+	first, again := keyed(61, "k", 1), keyed(62, "k", 1)
+	first.Alerts = []models.NewAlert{{Recipient: "once@example.net", Status: models.EmailPending}}
+	again.Alerts = first.Alerts
+	receipts := insert(t, s, append(records, first, again)...)
+	var newest []models.EmailAlert
+	for _, r := range receipts {
+		newest = append(newest, r.Alerts...)
+	}
+	slices.Reverse(newest)
+	if len(newest) != 91 {
+		t.Errorf("the receipts hold %d emails, want 91", len(newest))
+	}
+	got, err := s.EmailAlerts(t.Context(), models.EmailFilter{Limit: models.MaxLimit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "emails", newest, got)
 }
 
 func finish(t *testing.T, s Store, u models.AlertUpdate) models.EmailAlert {

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"EventsAfter replays oldest first", eventsAfter},
 		{"a missing row is ErrNotFound", notFound},
 		{"counters equal a recount", countersEqualRecount},
+		{"many emails in one batch", manyAlerts},
 		{"the outbox gives the earliest due first", outboxOrder},
 		{"a finished attempt moves the row and the counters", finishAlert},
 		{"email alerts are found by event, status and id", emailFilters},
