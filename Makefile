@@ -24,7 +24,7 @@ generate: ## write the generated files again (templ components)
 test: chromium ## all tests, the browser's included (under 8 minutes)
 	$(GO) test -timeout 8m ./...
 
-check: ## what CI adds: generated files, pins, format, lint, vet, races, root tests
+check: chromium ## what CI adds: generated files, pins, format, lint, vet, races, root tests
 	scripts/check-generated
 	scripts/check-pins
 	$(GO) vet ./...
