@@ -18,8 +18,11 @@ type link struct {
 	listener net.Listener
 	target   string
 	running  sync.WaitGroup
+	ended    chan struct{} // closed at the end of the test
 
 	mu    sync.Mutex
+	made  int           // connections so far
+	lost  int           // of these, the first that pass nothing any more
 	there chan struct{} // closed while bytes pass to the hub
 	back  chan struct{} // closed while bytes pass to the browser
 	down  bool          // connections are refused
@@ -36,6 +39,7 @@ func newLink(t *testing.T, p *process) *link {
 	l := &link{
 		URL: "http://" + listener.Addr().String(), listener: listener, target: p.HTTP,
 		there: make(chan struct{}), back: make(chan struct{}), conns: make(map[net.Conn]struct{}),
+		ended: make(chan struct{}),
 	}
 	close(l.there)
 	close(l.back)
@@ -44,6 +48,7 @@ func newLink(t *testing.T, p *process) *link {
 		listener.Close()
 		l.Cut()
 		l.Resume()
+		close(l.ended)
 		l.running.Wait()
 	})
 	return l
@@ -70,9 +75,13 @@ func (l *link) pass(near net.Conn) {
 		return
 	}
 	defer l.drop(far)
+	l.mu.Lock()
+	l.made++
+	number := l.made
+	l.mu.Unlock()
 	var both sync.WaitGroup
 	carry := func(to, from net.Conn, open *chan struct{}) {
-		_, _ = io.Copy(gate{to, l, open}, from) // ends when either end closes
+		_, _ = io.Copy(gate{to, l, number, open}, from) // ends when either end closes
 		near.Close()
 		far.Close()
 	}
@@ -102,13 +111,17 @@ func (l *link) drop(c net.Conn) {
 // gate writes when the link lets bytes pass.
 type gate struct {
 	net.Conn
-	link *link
-	open *chan struct{} // under the link's lock
+	link   *link
+	number int
+	open   *chan struct{} // under the link's lock
 }
 
 func (g gate) Write(p []byte) (int, error) {
 	g.link.mu.Lock()
 	open := *g.open
+	if g.number <= g.link.lost {
+		open = g.link.ended
+	}
 	g.link.mu.Unlock()
 	<-open
 	return g.Conn.Write(p)
@@ -129,6 +142,15 @@ func (l *link) Stall() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.there, l.back = make(chan struct{}), make(chan struct{})
+}
+
+// Lose makes the connections that are there pass nothing for ever, and lets
+// new ones pass everything: what a router does that was started again.
+func (l *link) Lose() {
+	l.mu.Lock()
+	l.lost = l.made
+	l.mu.Unlock()
+	l.Resume()
 }
 
 // Mute holds back what the hub says; what it is told arrives.
@@ -245,7 +267,7 @@ func TestBrowser_StalledConnectionIsNotLive(t *testing.T) {
 		t.Errorf("it took %v to be offline", took)
 	}
 	b.Until(`!document.getElementById('offline').hidden && document.getElementById('favicon').href.includes('offline')`, time.Second)
-	l.Resume()
+	l.Lose()
 	b.back(stored(p, 100))
 	b.Until(`!document.getElementById('favicon').href.includes('offline')`, time.Second)
 }

@@ -16,6 +16,13 @@ const (
 func TestBrowser_RowsAppearByThemselves(t *testing.T) {
 	t.Parallel()
 	mail := newMailServer(t, false)
+	deliver := make(chan struct{})
+	mail.Set(func(m *mailServer) {
+		m.data = func(receivedMail) error {
+			<-deliver
+			return nil
+		}
+	})
 	mail.Start()
 	p := startHub(t, options{env: mail.Settings("noc@example.net")})
 	dashboard, events, alerts, audit := browse(t, p.URL("/")), browse(t, p.URL("/events")), browse(t, p.URL("/alerts")), browse(t, p.URL("/audit"))
@@ -34,8 +41,13 @@ func TestBrowser_RowsAppearByThemselves(t *testing.T) {
 	}
 	for _, b := range []*tab{dashboard, alerts} {
 		b.Shows("alert-rows", []row{{ID: 3}, {ID: 2}, {ID: 1}}, 5*time.Second)
+		b.Until(`document.querySelectorAll('#alert-rows .mail[data-st=pending]').length === 3`, time.Second)
+	}
+	close(deliver)
+	for _, b := range []*tab{dashboard, alerts} {
 		b.Until(`document.querySelectorAll('#alert-rows .mail[data-st=sent]').length === 3`, 10*time.Second)
 	}
+	alerts.Shows("alert-rows", []row{{ID: 3}, {ID: 2}, {ID: 1}}, time.Second) // each where it stood
 	if got, want := events.Text("#ev-6"), "Critical"; got[:len(want)] != want {
 		t.Errorf("the row is %q", got)
 	}
