@@ -117,14 +117,23 @@ type gate struct {
 }
 
 func (g gate) Write(p []byte) (int, error) {
-	g.link.mu.Lock()
-	open := *g.open
-	if g.number <= g.link.lost {
-		open = g.link.ended
+	for {
+		open := g.current()
+		<-open
+		if open == g.current() { // not lost while it waited
+			return g.Conn.Write(p)
+		}
 	}
-	g.link.mu.Unlock()
-	<-open
-	return g.Conn.Write(p)
+}
+
+// current is closed while bytes pass here.
+func (g gate) current() chan struct{} {
+	g.link.mu.Lock()
+	defer g.link.mu.Unlock()
+	if g.number <= g.link.lost {
+		return g.link.ended
+	}
+	return *g.open
 }
 
 // Cut ends all connections and refuses new ones.
