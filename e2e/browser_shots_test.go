@@ -23,10 +23,10 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// sample is a kind of event of an imaginary network.
-type sample struct{ source, severity, message string }
+// happening is a kind of event of an imaginary network.
+type happening struct{ source, severity, message string }
 
-var samples = []sample{
+var happenings = []happening{
 	{"core-rtr-mad-01", "info", "Interface xe-0/0/3 is up, 10 Gbit/s full duplex"},
 	{"core-rtr-mad-01", "info", "BGP session with 192.0.2.17 (AS 64511) is established, 912,304 prefixes"},
 	{"edge-fw-2", "info", "Policy revision 418 is active"},
@@ -67,8 +67,8 @@ func sampled(t *testing.T) *process {
 	mail.Start()
 	dir := t.TempDir()
 	p := startHub(t, options{dir: dir, env: mail.Settings("noc@example.net")})
-	var lots []sample
-	for _, s := range samples {
+	var lots []happening
+	for _, s := range happenings {
 		for range weights[s.severity] {
 			lots = append(lots, s)
 		}
@@ -77,7 +77,7 @@ func sampled(t *testing.T) *process {
 	for i := range 420 {
 		s := lots[rnd.IntN(len(lots))]
 		if i > 400 { // the newest show all there is
-			s = samples[(i*7)%len(samples)]
+			s = happenings[(i*7)%len(happenings)]
 		}
 		line := fmt.Sprintf(`{"source":%q,"severity":%q,"message":%q}`, s.source, s.severity, s.message)
 		if rnd.IntN(4) == 0 {

@@ -1,7 +1,7 @@
 // Package e2e tests the program as its users meet it: the built binary, real
 // sockets, a real database file, a real mail server, a real browser. Tests
 // that need root, an hour, or a quiet machine are behind the build tags root,
-// long and bench.
+// long and bench; shots takes pictures of the pages.
 package e2e
 
 import (
