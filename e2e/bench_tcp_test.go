@@ -138,9 +138,6 @@ type sender struct {
 }
 
 func (s *sender) run() (loadResult, error) {
-	if s.window == 1 && s.rate == 0 {
-		return s.oneByOne()
-	}
 	// The marks in the channel are the chunks in flight: a full channel is a
 	// full window.
 	marks := make(chan time.Time, s.window/s.chunk)
@@ -196,28 +193,6 @@ func (s *sender) write(marks chan<- time.Time, broken <-chan struct{}) (sent int
 		}
 		sent += s.chunk
 	}
-}
-
-func (s *sender) oneByOne() (loadResult, error) {
-	var r loadResult
-	for n := s.number; ; n++ {
-		start := time.Now()
-		if start.Sub(s.start) >= s.duration {
-			break
-		}
-		if _, err := s.answers.conn.Write(s.next(n)); err != nil {
-			return r, err
-		}
-		r.sent++
-		for s.answers.answered < r.sent {
-			if err := s.answers.read(); err != nil {
-				return r, err
-			}
-		}
-		r.took = append(r.took, time.Since(start))
-	}
-	r.stored, r.refusal = s.answers.ok, s.answers.refusal
-	return r, nil
 }
 
 // next is the n-th chunk of this connection.

@@ -132,7 +132,7 @@ func (b *bench) oneByOne(t *testing.T) {
 	for range rounds {
 		floor.measure(t)
 		for i, n := range connections {
-			r := tcpLoad{connections: n, window: 1, chunk: 1, duration: 2 * time.Second}.must(t, p.TCP)
+			r := oneByOne(n, 2*time.Second).run(t, p.TCP)
 			rates[i].add(r.rate())
 			p50[i].add(r.took.percentile(0.50))
 			p99[i].add(r.took.percentile(0.99))
@@ -199,8 +199,13 @@ func (b *bench) http(t *testing.T) {
 	for range rounds {
 		floor.measure(t)
 		for i, posting := range postings {
-			posting.duration = 2 * time.Second
-			r := posting.run(t, p.HTTP)
+			var r loadResult
+			if posting.batch == 1 {
+				r = postOneByOne(p.HTTP, posting.connections, 2*time.Second).run(t, p.HTTP)
+			} else {
+				posting.duration = 2 * time.Second
+				r = posting.run(t, p.HTTP)
+			}
 			rates[i].add(r.rate())
 			p50[i].add(r.took.percentile(0.50))
 			p99[i].add(r.took.percentile(0.99))
