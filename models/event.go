@@ -33,7 +33,20 @@ type Event struct {
 	Message    string // 1 to MaxMessage characters
 	Channel    Channel
 	RawPayload string // what the sender sent, whole; "" when there is none
+	Peer       string // the sender's IP address; "" when it is not known
+
+	// Set once somebody has acknowledged the event; see Ack.
+	AckedAt   time.Time
+	AckedBy   string
+	AckedPeer string
 }
+
+// Acked reports whether somebody has acknowledged the event.
+func (e *Event) Acked() bool { return !e.AckedAt.IsZero() }
+
+// NeedsAck reports whether the event waits for a person: it is an error or
+// critical, and nobody has acknowledged it.
+func (e *Event) NeedsAck() bool { return e.Severity.Escalates() && !e.Acked() }
 
 // Draft is an event as a transport hands it over: normalized, not yet stored.
 // Make one with NewDraft.

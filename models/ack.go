@@ -1,0 +1,39 @@
+package models
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxName bounds the name of a person, in characters.
+const MaxName = 40
+
+// Ack is somebody's word that an event is taken care of.
+type Ack struct {
+	By   string    // a name as it was typed: nobody has verified it
+	Peer string    // the IP address that it came from
+	At   time.Time // UTC
+}
+
+// CleanName is a typed name as it is kept: one line, without blanks around
+// it. The error is a *FieldError for "by".
+func CleanName(typed string) (string, error) {
+	name := strings.TrimSpace(clean(typed, false))
+	switch {
+	case name == "":
+		return "", &FieldError{Field: "by", Reason: "is missing"}
+	case utf8.RuneCountInString(name) > MaxName:
+		return "", &FieldError{Field: "by", Reason: "longer than 40 characters"}
+	case !strings.ContainsFunc(name, unicode.IsGraphic):
+		return "", &FieldError{Field: "by", Reason: "shows nothing"}
+	}
+	return name, nil
+}
+
+// Attention is what waits for a person.
+type Attention struct {
+	Critical, Errors int64   // how many events nobody has acknowledged
+	Events           []Event // the newest of them: criticals, then errors
+}
