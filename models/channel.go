@@ -14,3 +14,14 @@ func Channels() []Channel { return []Channel{ChannelTCP, ChannelHTTP} }
 
 // Valid reports whether c is a known channel.
 func (c Channel) Valid() bool { return c == ChannelTCP || c == ChannelHTTP }
+
+// Index is the place of a valid channel in Channels, -1 for anything else.
+func (c Channel) Index() int {
+	switch c {
+	case ChannelTCP:
+		return 0
+	case ChannelHTTP:
+		return 1
+	}
+	return -1
+}

@@ -84,23 +84,31 @@ func (w Window) Before() Window {
 // Counts is what a span of time held. Email is by the time at which the email
 // was born, and says what has become of it since.
 type Counts struct {
-	Severity [4]int64 // by Severity.Rank
-	TCP      int64    // events; the others came by HTTP
-	Email    [4]int64 // in the order of EmailStatuses
+	Event [4][2]int64 // by Severity.Rank and Channel.Index
+	Email [4]int64    // in the order of EmailStatuses
 }
 
 // Events is the number of events.
-func (c *Counts) Events() int64 { return c.Severity[0] + c.Severity[1] + c.Severity[2] + c.Severity[3] }
+func (c *Counts) Events() int64 { return c.Channel(ChannelTCP) + c.Channel(ChannelHTTP) }
 
-// HTTP is the number of events that came by HTTP.
-func (c *Counts) HTTP() int64 { return c.Events() - c.TCP }
+// Severity is the number of events of a valid severity.
+func (c *Counts) Severity(s Severity) int64 { return c.Event[s.Rank()][0] + c.Event[s.Rank()][1] }
+
+// Channel is the number of events that came by a valid channel.
+func (c *Counts) Channel(ch Channel) int64 {
+	var n int64
+	for rank := range c.Event {
+		n += c.Event[rank][ch.Index()]
+	}
+	return n
+}
 
 // Add adds other to c.
 func (c *Counts) Add(other *Counts) {
-	c.TCP += other.TCP
-	for i := range c.Severity {
-		c.Severity[i] += other.Severity[i]
-		c.Email[i] += other.Email[i]
+	for rank := range c.Event {
+		c.Event[rank][0] += other.Event[rank][0]
+		c.Event[rank][1] += other.Event[rank][1]
+		c.Email[rank] += other.Email[rank]
 	}
 }
 
