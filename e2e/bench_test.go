@@ -31,6 +31,7 @@ func TestBench(t *testing.T) {
 		{"http", b.http},
 		{"feed", b.feed},
 		{"mail", b.mail},
+		{"panel", b.panel},
 		{"million", b.million},
 		{"crowd", b.crowd},
 		{"kill", b.kill},
