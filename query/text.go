@@ -109,9 +109,8 @@ func Fold(s string) string {
 }
 
 func foldRunes(s string) string {
-	// Decomposed again at the end: the lower case of a few characters that
-	// have no decomposition has one (U+1E9E has none, U+0130 does).
-	return norm.NFD.String(strings.Map(foldRune, norm.NFD.String(s)))
+	// Made valid first: norm leaves what stands beside a broken byte as it is.
+	return strings.Map(foldRune, norm.NFD.String(strings.ToValidUTF8(s, "\uFFFD")))
 }
 
 func foldRune(r rune) rune {

@@ -57,6 +57,11 @@ func TestFold(t *testing.T) {
 			t.Errorf("Fold(%q) = %q, want %q", in, got, want)
 		}
 	}
+	for r := range unicode.MaxRune + 1 {
+		if folded := query.Fold(string(r)); query.Fold(folded) != folded {
+			t.Errorf("Fold(%q) = %q, then %q", r, folded, query.Fold(folded))
+		}
+	}
 	if n := testing.AllocsPerRun(100, func() { query.Fold("plain lower-case ascii") }); n != 0 {
 		t.Errorf("plain text costs %v allocations", n)
 	}
