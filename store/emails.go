@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,12 +18,7 @@ func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models
 		q = q.Where("id < ?", f.Before)
 	}
 	if f.EventIDs != nil {
-		ids, err := json.Marshal(f.EventIDs)
-		if err != nil {
-			return nil, fmt.Errorf("list event ids: %w", err)
-		}
-		// One parameter, however many ids: binding is quadratic in this driver.
-		q = q.Where("event_id IN (SELECT value FROM json_each(?))", string(ids))
+		q = q.Where("event_"+withIDs, idList(f.EventIDs))
 	}
 	switch f.Status {
 	case "":
@@ -68,8 +61,8 @@ func (s *Store) NextDue(ctx context.Context, now time.Time) (due models.DueAlert
 	return due, true, 0, nil
 }
 
-// FinishAlert records the outcome of one delivery attempt, moves the email
-// counters, and returns the row as stored. When it returns, the outcome is on
+// FinishAlert records the outcome of one delivery attempt, moves the email's
+// counters and rollups, and returns the row as stored. When it returns, the outcome is on
 // disk. The error wraps models.ErrNotFound, models.ErrInvalid or
 // models.ErrUnavailable, or is the context's, which counts only until the
 // transaction begins.
@@ -77,15 +70,13 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 	if !u.Status.Valid() || (u.Status == models.EmailPending && u.NextAttemptAt.IsZero()) {
 		return models.EmailAlert{}, fmt.Errorf("finish email alert %d: %w: status %q, next attempt %v", u.ID, models.ErrInvalid, u.Status, u.NextAttemptAt)
 	}
-	if err := s.turn.take(ctx); err != nil {
-		return models.EmailAlert{}, err
-	}
-	defer s.turn.give()
 	var row alertRow
-	// A context that ends inside a transaction makes SQLite roll it back under
-	// the driver's feet.
-	err := s.gormW.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
+	err := s.write(ctx, fmt.Sprintf("finish email alert %d", u.ID), func(tx *gorm.DB, sum *tally) error {
 		if err := tx.Where("id = ?", u.ID).Take(&row).Error; err != nil {
+			return err
+		}
+		born, err := models.ParseTime(row.CreatedAt)
+		if err != nil {
 			return err
 		}
 		before := models.EmailStatus(row.Status)
@@ -97,21 +88,14 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 		if u.Status == models.EmailPending {
 			row.NextAttemptAt = optional(models.FormatTime(u.NextAttemptAt))
 		}
-		err := tx.Model(&row).Select("Status", "Detail", "Attempts", "NextAttemptAt", "UpdatedAt").Updates(&row).Error
-		if err != nil || before == u.Status {
-			return err
+		if before != u.Status {
+			sum.alert(born, before, -1)
+			sum.alert(born, u.Status, 1)
 		}
-		if err := addCounter(tx, emailPrefix+string(before), -1); err != nil {
-			return err
-		}
-		return addCounter(tx, emailPrefix+string(u.Status), 1)
+		return tx.Model(&row).Select("Status", "Detail", "Attempts", "NextAttemptAt", "UpdatedAt").Updates(&row).Error
 	})
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return models.EmailAlert{}, fmt.Errorf("finish email alert %d: %w", u.ID, models.ErrNotFound)
-	}
 	if err != nil {
-		return models.EmailAlert{}, unavailable(fmt.Sprintf("finish email alert %d", u.ID), err)
+		return models.EmailAlert{}, err
 	}
-	s.keeper.writes.Add(1)
 	return row.alert()
 }

@@ -26,6 +26,9 @@ const (
 // number of rows, so that a page may be short, even empty, and still have a
 // NextBefore to go on from.
 func (s *Store) Events(ctx context.Context, f models.EventFilter) (models.EventPage, error) {
+	if f.Unacked {
+		return s.unackedEvents(ctx, f)
+	}
 	limit := pageLimit(f.Limit)
 	query, narrow := conditions(s.gormR.WithContext(ctx), f)
 	top, err := s.lastEventID(ctx)
@@ -59,13 +62,31 @@ func (s *Store) Events(ctx context.Context, f models.EventFilter) (models.EventP
 			return models.EventPage{}, err
 		}
 		if page.Events = append(page.Events, events...); len(page.Events) > limit {
-			page.Events = page.Events[:limit]
-			page.NextBefore = page.Events[limit-1].ID
-			return page, nil
+			break
 		}
 	}
-	if floor > f.After {
+	return s.finish(ctx, page, limit, floor, f.After)
+}
+
+// finish cuts a page to its limit and says where it goes on, if the search
+// found more or ended at a floor of its own above after.
+func (s *Store) finish(ctx context.Context, page models.EventPage, limit int, floor, after int64) (models.EventPage, error) {
+	switch {
+	case len(page.Events) > limit:
+		page.Events = page.Events[:limit]
+		page.NextBefore = page.Events[limit-1].ID
+	case floor > after:
 		page.NextBefore = floor + 1
+		var last []eventRow
+		err := s.gormR.WithContext(ctx).Select("id", "created_at").Where("id > ?", floor).Order("id").Limit(1).Find(&last).Error
+		if err != nil {
+			return models.EventPage{}, fmt.Errorf("search events: %w", err)
+		}
+		for i := range last {
+			if page.SearchedTo, err = models.ParseTime(last[i].CreatedAt); err != nil {
+				return models.EventPage{}, fmt.Errorf("event %d: created_at: %w", last[i].ID, err)
+			}
+		}
 	}
 	return page, nil
 }

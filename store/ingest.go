@@ -20,7 +20,7 @@ type ingest struct {
 	run, one, keyed         *compiled // event inserts: of a whole run, of one, of one with a key
 	seen                    *compiled // the event of a key
 	alert, alertRun         *compiled
-	count                   *compiled
+	count, rollup           *compiled
 	texts                   scratch // what is bound to the statement under way
 	clock                   clock
 }
@@ -91,6 +91,7 @@ func (g *ingest) open() error {
 		{&g.run, "insert events", insertRun()}, {&g.one, "insert event", insertOne}, {&g.keyed, "insert keyed event", insertKeyed},
 		{&g.seen, "look up key", selectSeen}, {&g.alert, "insert email alert", insertAlerts(1)},
 		{&g.alertRun, "insert email alerts", insertAlerts(alertRows)}, {&g.count, "add to counter", addCount},
+		{&g.rollup, "add to rollup", addRollup},
 	} {
 		if *st.into, err = conn.compile(st.what, st.sql); err != nil {
 			return errors.Join(err, g.close())
@@ -103,7 +104,7 @@ func (g *ingest) close() error {
 	if g.conn == nil {
 		return nil
 	}
-	for _, st := range []**compiled{&g.begin, &g.commit, &g.rollback, &g.run, &g.one, &g.keyed, &g.seen, &g.alert, &g.alertRun, &g.count} {
+	for _, st := range []**compiled{&g.begin, &g.commit, &g.rollback, &g.run, &g.one, &g.keyed, &g.seen, &g.alert, &g.alertRun, &g.count, &g.rollup} {
 		(*st).finalize()
 		*st = nil
 	}
@@ -182,7 +183,7 @@ func (g *ingest) bindEvent(st *compiled, base int32, record *models.Record, rece
 	g.bindOptional(st, base+7, d.Peer)
 	receipt.Event = models.Event{
 		CreatedAt: at, Source: d.Source, Severity: d.Severity,
-		Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload,
+		Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload, Peer: d.Peer,
 	}
 	receipt.Truncated = d.Truncated
 }
@@ -206,6 +207,17 @@ func (g *ingest) add(name string, n int64) error {
 	g.bind(g.count, 1, name)
 	g.count.int(2, n)
 	return g.count.exec()
+}
+
+// addRollup adds n to a row of rollups.
+func (g *ingest) addRollup(minute int64, kind string, n int64) error {
+	if err := g.texts.room(len(kind)); err != nil {
+		return err
+	}
+	g.rollup.int(1, minute)
+	g.bind(g.rollup, 2, kind)
+	g.rollup.int(3, n)
+	return g.rollup.exec()
 }
 
 // clock formats a receive time once for all rows that share it.

@@ -8,7 +8,7 @@ import (
 )
 
 // InsertBatch stores records in one transaction, in their order: events, the
-// emails that they cause, and the counters. When it returns receipts, they
+// emails that they cause, the counters and the rollups. When it returns receipts, they
 // are on disk. A record whose key was seen before gets the first one's id and
 // stores nothing; a repeated key with other content gets ErrKeyConflict in
 // its receipt. On an error nothing is stored: it wraps
@@ -28,10 +28,11 @@ func (s *Store) InsertBatch(ctx context.Context, records []models.Record) ([]mod
 		return nil, err
 	}
 	defer s.turn.give()
-	receipts, err := s.ingest.insert(records)
+	receipts, sum, err := s.ingest.insert(records)
 	if err != nil {
 		return nil, unavailable(fmt.Sprintf("insert batch of %d", len(records)), err)
 	}
+	s.recent.add(&sum)
 	s.keeper.writes.Add(1)
 	return receipts, nil
 }
@@ -49,15 +50,14 @@ func checkRecord(r *models.Record) error {
 	return nil
 }
 
-func (g *ingest) insert(records []models.Record) ([]models.Receipt, error) {
-	receipts := make([]models.Receipt, len(records))
+func (g *ingest) insert(records []models.Record) (receipts []models.Receipt, sum tally, err error) {
+	receipts = make([]models.Receipt, len(records))
 	n := 0
 	for i := range records {
 		n += len(records[i].Alerts)
 	}
 	alerts := make([]models.EmailAlert, 0, n) // one allocation for all receipts
-	err := g.inTx(func() error {
-		var sum tally
+	err = g.inTx(func() error {
 		for from := 0; from < len(records); {
 			group, err := g.insertGroup(records[from:], receipts[from:])
 			if err != nil {
@@ -74,12 +74,9 @@ func (g *ingest) insert(records []models.Record) ([]models.Receipt, error) {
 		if err := g.insertAlerts(alerts); err != nil {
 			return err
 		}
-		return sum.each(g.add)
+		return sum.write(g.add, g.addRollup)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return receipts, nil
+	return receipts, sum, err
 }
 
 // insertGroup inserts a whole run if the records begin with one, else the
@@ -166,7 +163,7 @@ func bornAlerts(records []models.Record, receipts []models.Receipt, all []models
 			if a.Status == models.EmailPending {
 				alert.NextAttemptAt = alert.CreatedAt
 			}
-			sum.alert(a.Status, 1)
+			sum.alert(event.CreatedAt, a.Status, 1)
 			all = append(all, alert)
 		}
 		receipts[i].Alerts = all[from:len(all):len(all)]

@@ -11,7 +11,7 @@ import (
 // longer than wal_autocheckpoint pages, in the writer's own turn: a
 // checkpoint beside the writer costs the same disk its syncs and gained
 // nothing (docs/adr/0003-sqlite-durability.md). That leaves two cases to the
-// keeper.
+// keeper, and the folding of old rollups.
 const (
 	keeperTick = time.Second
 	// idleTicks without a write: the log is copied and emptied, so that a hub
@@ -25,9 +25,12 @@ const (
 	// maxLogPause separates two such attempts, so that a reader that never
 	// ends (a person's SQL shell) costs the writers little.
 	maxLogPause = 10 * time.Second
+	// foldPause is how often old rollups are folded, at the next tick without
+	// a write; when there is none for as long again, all the same.
+	foldPause = 5 * time.Minute
 )
 
-// keeper is the goroutine that keeps the log short.
+// keeper is the goroutine that keeps the log short and folds old rollups.
 type keeper struct {
 	writes atomic.Int64 // committed transactions
 	cancel context.CancelFunc
@@ -57,6 +60,8 @@ func (k *keeper) run(ctx context.Context, s *Store) {
 	var seen int64      // writes at the last tick
 	var idle int        // ticks since they last moved
 	var tried time.Time // the last attempt at a log too long
+	var folded time.Time
+	var foldFrom int64 // all minutes before are folded
 	for {
 		var now time.Time
 		select {
@@ -76,6 +81,13 @@ func (k *keeper) run(ctx context.Context, s *Store) {
 		if tooLong || idle == idleTicks && s.logSize() > 0 {
 			if err := s.emptyLog(ctx); err != nil && ctx.Err() == nil {
 				s.logger.Warn("write-ahead log not emptied", "file", s.path, "error", err)
+			}
+		}
+		if due := now.Sub(folded); due >= 2*foldPause || due >= foldPause && idle > 0 {
+			folded = now
+			var err error
+			if foldFrom, err = s.fold(ctx, foldFrom, now); err != nil && ctx.Err() == nil {
+				s.logger.Warn("old rollups not folded", "file", s.path, "error", err)
 			}
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 // eventRow is GORM's view of the events table. Times are text in
 // models.TimeLayout and bound as text: the driver would write a time.Time
-// with the local offset. idempotency_key, fingerprint and peer are written
-// and looked up by the hot INSERT only.
+// with the local offset. idempotency_key and fingerprint are written and
+// looked up by the hot INSERT only.
 type eventRow struct {
 	ID         int64  `gorm:"column:id;primaryKey"`
 	CreatedAt  string `gorm:"column:created_at;autoCreateTime:false"`
@@ -20,6 +20,10 @@ type eventRow struct {
 	Message    string
 	Channel    string
 	RawPayload sql.NullString
+	Peer       sql.NullString
+	AckedAt    sql.NullString
+	AckedBy    sql.NullString
+	AckedPeer  sql.NullString
 }
 
 // TableName is GORM's hook.
@@ -30,10 +34,17 @@ func (r *eventRow) event() (models.Event, error) {
 	if err != nil {
 		return models.Event{}, fmt.Errorf("event %d: created_at: %w", r.ID, err)
 	}
-	return models.Event{
+	e := models.Event{
 		ID: r.ID, CreatedAt: at, Source: r.Source, Severity: models.Severity(r.Severity),
 		Message: r.Message, Channel: models.Channel(r.Channel), RawPayload: r.RawPayload.String,
-	}, nil
+		Peer: r.Peer.String, AckedBy: r.AckedBy.String, AckedPeer: r.AckedPeer.String,
+	}
+	if r.AckedAt.Valid {
+		if e.AckedAt, err = models.ParseTime(r.AckedAt.String); err != nil {
+			return models.Event{}, fmt.Errorf("event %d: acked_at: %w", r.ID, err)
+		}
+	}
+	return e, nil
 }
 
 // alertRow is GORM's view of the email_alerts table.

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -10,12 +12,14 @@ import (
 )
 
 // The names of the counters are "events", and these prefixes with a severity,
-// a channel or an email status; "probes" counts the probes.
+// a channel or an email status; "unacked:" counts errors and criticals that
+// nobody has acknowledged, "probes" the probes.
 const (
 	eventsCounter  = "events"
 	severityPrefix = "severity:"
 	channelPrefix  = "channel:"
 	emailPrefix    = "email:"
+	unackedPrefix  = "unacked:"
 )
 
 // Stats reads the kept counters and the last id, as of one moment. Process is
@@ -50,54 +54,114 @@ func (s *Store) Stats(ctx context.Context) (models.Stats, error) {
 	return stats, nil
 }
 
-// tally sums what one transaction adds, so that each counter is written once
-// a commit.
+// tally sums what one transaction adds, so that each counter and each row of
+// rollups is written once a commit. All of it follows from the counts of the
+// minutes, but for what needs an acknowledgement.
 type tally struct {
-	events   int64
-	severity [4]int64 // by rank
-	tcp      int64
-	email    [4]int64 // in the order of models.EmailStatuses
+	minutes []minuteCounts // a batch usually has one
+	unacked [2]int64       // errors, criticals
 }
 
-func (t *tally) event(e *models.Event) {
-	t.events++
-	t.severity[e.Severity.Rank()]++
-	if e.Channel == models.ChannelTCP {
-		t.tcp++
-	}
+type minuteCounts struct {
+	minute int64
+	models.Counts
 }
 
-func (t *tally) alert(status models.EmailStatus, n int64) {
-	for i, s := range models.EmailStatuses() {
-		if s == status {
-			t.email[i] += n
+func (t *tally) at(at time.Time) *models.Counts {
+	minute := minuteOf(at)
+	for i := len(t.minutes) - 1; i >= 0; i-- {
+		if t.minutes[i].minute == minute {
+			return &t.minutes[i].Counts
 		}
 	}
+	t.minutes = append(t.minutes, minuteCounts{minute: minute})
+	return &t.minutes[len(t.minutes)-1].Counts
 }
 
-// each calls add for every counter that changes.
-func (t *tally) each(add func(name string, n int64) error) error {
-	counts := map[string]int64{
-		eventsCounter: t.events,
-		channelPrefix + string(models.ChannelTCP):  t.tcp,
-		channelPrefix + string(models.ChannelHTTP): t.events - t.tcp,
+// event adds a new event.
+func (t *tally) event(e *models.Event) {
+	t.at(e.CreatedAt).Event[e.Severity.Rank()][e.Channel.Index()]++
+	if !e.Acked() {
+		t.unackedBy(e.Severity, 1)
 	}
-	for i, severity := range models.Severities() {
-		counts[severityPrefix+string(severity)] = t.severity[i]
+}
+
+// unackedBy adds n unacknowledged events of a severity, if it is one that
+// waits for a person.
+func (t *tally) unackedBy(severity models.Severity, n int64) {
+	if severity.Escalates() {
+		t.unacked[severity.Rank()-models.SeverityError.Rank()] += n
 	}
-	for i, status := range models.EmailStatuses() {
-		counts[emailPrefix+string(status)] = t.email[i]
-	}
-	for name, n := range counts {
-		if n == 0 {
+}
+
+// alert adds n emails that were born at a time; below zero for the status
+// that they leave.
+func (t *tally) alert(born time.Time, status models.EmailStatus, n int64) {
+	t.at(born).Email[slices.Index(models.EmailStatuses(), status)] += n
+}
+
+// write hands over each counter and each row of rollups that changes.
+func (t *tally) write(addCounter func(name string, n int64) error, addRollup func(minute int64, kind string, n int64) error) error {
+	values := t.counters()
+	for i, name := range counterNames {
+		if values[i] == 0 {
 			continue
 		}
-		if err := add(name, n); err != nil {
+		if err := addCounter(name, values[i]); err != nil {
 			return err
+		}
+	}
+	for i := range t.minutes {
+		m := &t.minutes[i]
+		for kind, name := range kindNames {
+			n := *cell(&m.Counts, kind)
+			if n == 0 {
+				continue
+			}
+			if err := addRollup(m.minute, name, n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// addCounter adds n to a counter in an everyday transaction.
-func addCounter(tx *gorm.DB, name string, n int64) error { return tx.Exec(addCount, name, n).Error }
+// counterNames are the kept counters, but for the probes.
+var counterNames = func() (names []string) {
+	names = append(names, eventsCounter)
+	for _, severity := range models.Severities() {
+		names = append(names, severityPrefix+string(severity))
+	}
+	for _, channel := range models.Channels() {
+		names = append(names, channelPrefix+string(channel))
+	}
+	for _, status := range models.EmailStatuses() {
+		names = append(names, emailPrefix+string(status))
+	}
+	return append(names, unackedPrefix+string(models.SeverityError), unackedPrefix+string(models.SeverityCritical))
+}()
+
+// counters are what to add to the counters, in the order of counterNames.
+func (t *tally) counters() [1 + 4 + 2 + 4 + 2]int64 {
+	var sum models.Counts
+	for i := range t.minutes {
+		sum.Add(&t.minutes[i].Counts)
+	}
+	e, m := &sum.Event, &sum.Email
+	tcp, http := sum.Channel(models.ChannelTCP), sum.Channel(models.ChannelHTTP)
+	return [...]int64{
+		tcp + http,
+		e[0][0] + e[0][1], e[1][0] + e[1][1], e[2][0] + e[2][1], e[3][0] + e[3][1],
+		tcp, http,
+		m[0], m[1], m[2], m[3],
+		t.unacked[0], t.unacked[1],
+	}
+}
+
+// save writes a tally in an everyday transaction.
+func (t *tally) save(tx *gorm.DB) error {
+	return t.write(
+		func(name string, n int64) error { return tx.Exec(addCount, name, n).Error },
+		func(minute int64, kind string, n int64) error { return tx.Exec(addRollup, minute, kind, n).Error },
+	)
+}

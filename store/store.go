@@ -3,8 +3,8 @@
 // of each write, and the order of all writers. It never decides what an event
 // means or whom it alerts, and nothing of GORM, SQL or the driver leaves it.
 //
-// A Store runs one goroutine, which keeps the write-ahead log short; Close
-// ends it. All methods may be called from several goroutines.
+// A Store runs one goroutine, which keeps the write-ahead log short and folds
+// old rollups; Close ends it. All methods may be called from several goroutines.
 package store
 
 import (
@@ -50,6 +50,7 @@ type Store struct {
 	reader *sql.DB  // read-only connections
 	gormR  *gorm.DB // on reader
 
+	recent    recent
 	keeper    keeper
 	closeOnce sync.Once
 	closeErr  error
@@ -120,6 +121,9 @@ func (s *Store) open(ctx context.Context, dir string) (err error) {
 		return refusal(s.path, err)
 	}
 	if s.gormR, err = openGORM(s.reader, s.logger); err != nil {
+		return refusal(s.path, err)
+	}
+	if err := s.recent.load(ctx, s.reader, time.Now()); err != nil {
 		return refusal(s.path, err)
 	}
 	s.keeper.start(s)

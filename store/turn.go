@@ -2,6 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
 
 	"alerthub/models"
 )
@@ -44,3 +48,33 @@ func (t turn) take(ctx context.Context) error {
 }
 
 func (t turn) give() { <-t.slot }
+
+// write runs an everyday write in one transaction, in its turn, and then the
+// counters and rollups that f counted into sum. When it returns nil, all of it
+// is on disk. The error wraps models.ErrNotFound when f met
+// gorm.ErrRecordNotFound, else models.ErrUnavailable; or it is that of
+// turn.take: the context counts only until the transaction begins.
+func (s *Store) write(ctx context.Context, what string, f func(tx *gorm.DB, sum *tally) error) error {
+	if err := s.turn.take(ctx); err != nil {
+		return err
+	}
+	defer s.turn.give()
+	var sum tally
+	// A context that ends inside a transaction makes SQLite roll it back under
+	// the driver's feet.
+	err := s.gormW.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
+		if err := f(tx, &sum); err != nil {
+			return err
+		}
+		return sum.save(tx)
+	})
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return fmt.Errorf("%s: %w", what, models.ErrNotFound)
+	}
+	if err != nil {
+		return unavailable(what, err)
+	}
+	s.recent.add(&sum)
+	s.keeper.writes.Add(1)
+	return nil
+}

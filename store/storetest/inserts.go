@@ -30,7 +30,7 @@ func receiptsEqualRows(t *testing.T, s Store) {
 		}
 		last = r.Event.ID
 		want := models.Event{ID: last, CreatedAt: records[i].ReceivedAt, Source: d.Source, Severity: d.Severity,
-			Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload}
+			Message: d.Message, Channel: d.Channel, RawPayload: d.RawPayload, Peer: d.Peer}
 		same(t, fmt.Sprintf("receipt %d", i), want, r.Event)
 		same(t, "truncated", d.Truncated, r.Truncated)
 		row, err := s.Event(t.Context(), last)

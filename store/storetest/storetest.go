@@ -26,6 +26,12 @@ type Store interface {
 	Stats(ctx context.Context) (models.Stats, error)
 	NextDue(ctx context.Context, now time.Time) (due models.DueAlert, ok bool, wait time.Duration, err error)
 	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
+	EventsByID(ctx context.Context, ids []int64) ([]models.Event, error)
+	Acknowledge(ctx context.Context, ids []int64, ack models.Ack) ([]models.Event, error)
+	AcknowledgeGroup(ctx context.Context, id int64, ack models.Ack) ([]models.Event, error)
+	Unacknowledge(ctx context.Context, ids []int64) ([]models.Event, error)
+	Attention(ctx context.Context, limit int) (models.Attention, error)
+	Series(ctx context.Context, w models.Window) (models.Series, error)
 }
 
 // Run tests stores made by open, each empty; open also closes it when its
@@ -56,6 +62,15 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a finished attempt moves the row and the counters", finishAlert},
 		{"email alerts are found by event, status and id", emailFilters},
 		{"a probe changes nothing that is counted", probe},
+		{"an acknowledgement changes what is stored, once, and can be taken back", acknowledge},
+		{"an acknowledgement without a name or a time is refused", nobodysAck},
+		{"a group is the earlier repeats of the same minute", acknowledgeGroup},
+		{"attention shows criticals, then errors, newest first", attention},
+		{"what is unacknowledged is paged under all conditions", unackedFilters},
+		{"a search of what is unacknowledged goes on where it ended", unackedRareMatch},
+		{"events are found by their ids", eventsByID},
+		{"counters and series equal a recount after any operations", recount},
+		{"a series counts by its bars, now and long ago", seriesBars},
 		{"writers and readers do not disturb each other", concurrency},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
