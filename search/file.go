@@ -45,7 +45,7 @@ type file struct {
 	late      atomic.Int64 // how many wait in table late
 	mark      string       // Run's
 
-	sources map[string]int64 // Run's: ids of some sources, to spare look-ups
+	sources map[string]*known // Run's: some of the sources, to spare look-ups
 
 	writing sync.Mutex // one transaction at a time
 }
@@ -54,7 +54,7 @@ type file struct {
 var errStale = errors.New("search index is stale")
 
 func openFile(ctx context.Context, path string) (_ *file, err error) {
-	f := &file{sources: map[string]int64{}}
+	f := &file{sources: map[string]*known{}}
 	defer func() {
 		if resultCode(err) == sqliteError {
 			err = fmt.Errorf("%w: %w", errStale, err)
@@ -63,6 +63,15 @@ func openFile(ctx context.Context, path string) (_ *file, err error) {
 			err = errors.Join(err, f.close())
 		}
 	}()
+	// It holds what devices said: only its owner may read it. SQLite gives its
+	// log the same mode.
+	made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = made.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
 	// NORMAL keeps the file consistent through a power cut and may lose the
 	// last transactions, which are done again: the watermark is lost with them.
 	if f.writer, err = openDB(path, 1, url.Values{"_txlock": {"immediate"}, "_pragma": {
