@@ -149,14 +149,12 @@ func (b *batch) finish(ctx context.Context) error {
 
 // addLate remembers ids to be indexed although they are below the watermark.
 func (f *file) addLate(ctx context.Context, ids []int64) error {
-	err := f.inTx(ctx, func(tx *sql.Tx) error {
-		for _, id := range ids {
-			if err := exec(ctx, tx, "INSERT OR IGNORE INTO late VALUES (?)", id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	array, err := json.Marshal(ids)
+	if err == nil {
+		err = f.inTx(ctx, func(tx *sql.Tx) error {
+			return exec(ctx, tx, "INSERT OR IGNORE INTO late SELECT value FROM json_each(?)", string(array))
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("remember %d late events: %w", len(ids), err)
 	}
