@@ -142,7 +142,7 @@ func FuzzExpression(f *testing.F) {
 		for _, text := range []string{text, message} {
 			filter := models.EventFilter{Text: text, Severities: []models.Severity{models.SeverityInfo}}
 			matcher := query.Compile(filter)
-			expr := expression(matcher.Terms(), &filter, 0)
+			expr := allOf(termsOf(matcher.Terms().Words, &filter, 0))
 			found, err := queryInts(t.Context(), file.reader, "SELECT rowid FROM words WHERE words MATCH ? AND rowid=?", expr, e.ID)
 			if err != nil {
 				t.Fatalf("%q asks %s: %v", text, expr, err)

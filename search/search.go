@@ -74,7 +74,7 @@ type Index struct {
 func New(cfg Config, source Source) *Index {
 	x := &Index{
 		path: filepath.Join(cfg.Dir, FileName), source: source, logger: cfg.Logger,
-		wake: make(chan struct{}, 1), patience: 80 * time.Millisecond, candidates: 20_000, now: time.Now,
+		wake: make(chan struct{}, 1), patience: 70 * time.Millisecond, candidates: 20_000, now: time.Now,
 	}
 	if x.logger == nil {
 		x.logger = slog.New(slog.DiscardHandler)

@@ -68,49 +68,60 @@ func document(e *models.Event) string {
 	return query.Fold(e.Source) + "\n" + query.Fold(e.Message) + "\n" + query.Fold(e.Peer)
 }
 
-// maxTrigrams bounds a question to FTS5; the rest of long words is left to
+// maxTrigrams bounds what is asked of FTS5; the rest of long words is left to
 // the Matcher.
-const maxTrigrams = 32
+const maxTrigrams = 24
 
-// expression is a filter as FTS5 reads it, "" when no part of it is indexed.
-// It finds at least what the filter selects. source is the id of f.Source.
-func expression(terms query.Terms, f *models.EventFilter, source int64) string {
-	var all []string
-	for _, word := range terms.Words {
-		all = appendTrigrams(all, word, len(all)+maxTrigrams/len(terms.Words))
-	}
-	wanted := facetsOf(f.Severities, f.Channels)
-	var keys []string
-	switch {
-	case f.Source != "" && wanted == nil:
-		for facet := range int64(facets) {
-			keys = append(keys, quote(sourceToken(source, facet)))
-		}
-	case f.Source != "":
-		for _, facet := range wanted {
-			keys = append(keys, quote(sourceToken(source, facet)))
-		}
-	default:
-		for _, facet := range wanted {
-			keys = append(keys, quote(facetToken(facet)))
-		}
-	}
-	if len(keys) > 0 {
-		all = append(all, "("+strings.Join(keys, " OR ")+")")
-	}
-	return strings.Join(all, " AND ")
+// term is a condition that FTS5 can answer; a filter selects only what all its
+// terms find.
+type term struct {
+	expr    string  // in FTS5's query language
+	word    int     // the word that it is a trigram of; -1 for facets
+	density float64 // which part of the ids it finds, see walk.plan
 }
 
-// appendTrigrams adds the trigrams of word, quoted, each once, until list has
-// as many as most.
-func appendTrigrams(list []string, word string, most int) []string {
-	runes := []rune(word)
-	for i := 0; i+3 <= len(runes) && len(list) < most; i++ {
-		if trigram := quote(string(runes[i : i+3])); !slices.Contains(list, trigram) {
-			list = append(list, trigram)
+// termsOf lists the terms of a filter; none when no part of it is indexed.
+// source is the id of f.Source.
+func termsOf(words []string, f *models.EventFilter, source int64) []term {
+	var list []term
+	for i, word := range words {
+		runes := []rune(word)
+		for at := 0; at+3 <= len(runes) && at < maxTrigrams/len(words); at++ {
+			one := term{expr: quote(string(runes[at : at+3])), word: i}
+			if !slices.ContainsFunc(list, func(t term) bool { return t.expr == one.expr }) {
+				list = append(list, one)
+			}
 		}
 	}
+	if keys := keysOf(f, source); len(keys) > 0 {
+		list = append(list, term{expr: "(" + strings.Join(keys, " OR ") + ")", word: -1})
+	}
 	return list
+}
+
+// keysOf lists the tokens of the facets that f selects, of its source if it
+// names one.
+func keysOf(f *models.EventFilter, source int64) []string {
+	wanted := facetsOf(f.Severities, f.Channels)
+	if f.Source != "" && wanted == nil {
+		wanted = []int64{0, 1, 2, 3, 4, 5, 6, 7}
+	}
+	keys := make([]string, len(wanted))
+	for i, facet := range wanted {
+		if keys[i] = quote(facetToken(facet)); f.Source != "" {
+			keys[i] = quote(sourceToken(source, facet))
+		}
+	}
+	return keys
+}
+
+// allOf asks for all terms.
+func allOf(terms []term) string {
+	exprs := make([]string, len(terms))
+	for i := range terms {
+		exprs[i] = terms[i].expr
+	}
+	return strings.Join(exprs, " AND ")
 }
 
 // quote makes a string of FTS5's query language (sqlite.org/fts5.html, 3.1).

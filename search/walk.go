@@ -56,7 +56,7 @@ func (w *walk) run(ctx context.Context, ids idRange, visit func(*models.Event) e
 	if below.low > below.high {
 		return 0, nil
 	}
-	expr, found, err := w.expression(ctx)
+	q, found, err := w.plan(ctx, below)
 	if err != nil || !found {
 		return 0, err
 	}
@@ -64,29 +64,16 @@ func (w *walk) run(ctx context.Context, ids idRange, visit func(*models.Event) e
 		switch {
 		case w.spent():
 			return ids.high, nil
-		case expr == "" || ids.low == ids.high:
+		case q.expr == "" || ids.low == ids.high:
 			rest, err = w.scan(ctx, ids, visit)
 		default:
-			rest, err = w.indexed(ctx, expr, ids, visit)
+			rest, err = w.indexed(ctx, q, ids, visit)
 		}
 		if err != nil || rest >= ids.low {
 			return rest, err
 		}
 	}
 	return 0, nil
-}
-
-// expression is the question to the index; found is false when nothing in it
-// can be selected.
-func (w *walk) expression(ctx context.Context) (expr string, found bool, err error) {
-	var source int64
-	if w.filter.Source != "" {
-		source, err = sourceID(ctx, w.file.reader, w.filter.Source)
-		if errors.Is(err, sql.ErrNoRows) {
-			return "", false, nil
-		}
-	}
-	return expression(w.matcher.Terms(), &w.filter, source), true, err
 }
 
 // spent reports whether the bounds are reached; never before one question was
@@ -120,24 +107,25 @@ func (w *walk) scan(ctx context.Context, ids idRange, visit func(*models.Event) 
 
 // indexed asks the index. Nothing interrupts a question under way (the driver
 // does not honour a context while rows are stepped over), so that it is asked
-// about a window of ids at a time, a wider one after each that was quick.
-func (w *walk) indexed(ctx context.Context, expr string, ids idRange, visit func(*models.Event) error) (rest int64, err error) {
-	window := int64(1) << 17
+// about a window of ids at a time, sized by how long the last one took.
+func (w *walk) indexed(ctx context.Context, q question, ids idRange, visit func(*models.Event) error) (rest int64, err error) {
 	for ids.low <= ids.high {
 		began := w.now()
-		low := max(ids.low, ids.high-window+1)
+		low := ids.low
+		if ids.high-low >= q.window {
+			low = ids.high - q.window + 1
+		}
 		chunk := w.nextChunk()
 		found, err := queryInts(ctx, w.file.reader,
-			"SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?", expr, low, ids.high, chunk)
+			"SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?", q.expr, low, ids.high, chunk)
 		if err != nil {
 			return 0, &indexError{err}
 		}
 		ids.high = low - 1
 		if len(found) == chunk {
 			ids.high = found[chunk-1] - 1
-		} else if w.now().Sub(began) < 10*time.Millisecond {
-			window *= 4
 		}
+		q.adjust(w.now().Sub(began))
 		if len(found) > 0 {
 			events, err := w.source.EventsByID(ctx, found)
 			if err != nil {
