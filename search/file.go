@@ -25,7 +25,7 @@ const version = 1
 // text: FTS5 must not have ideas of its own. hashsize lets a batch become one
 // segment.
 const schema = `
-CREATE VIRTUAL TABLE words USING fts5(text, source, facet, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1');
+CREATE VIRTUAL TABLE words USING fts5(text, source, facet, stop, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1');
 INSERT INTO words(words, rank) VALUES('hashsize', 16777216);
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL); -- last: minute of its newest event
 CREATE TABLE counts (step INTEGER, bucket INTEGER, shard INTEGER, n BLOB NOT NULL, PRIMARY KEY (step, bucket, shard)); -- see counts.go

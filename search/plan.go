@@ -20,10 +20,11 @@ type question struct {
 // term's list of ids. It steps through all lists of a question: newest first,
 // it skips nothing.
 const (
-	candidateCost = 16   // to read an event and check it
-	windowSteps   = 8000 // of the first window
-	probeLimit    = 256  // ids that tell a term's density
-	wordTerms     = 3    // trigrams of one word: more of them find the same events
+	candidateCost = 16     // to read an event and check it
+	windowSteps   = 8000   // of the first window
+	fewSteps      = 50_000 // in all: then there is no need of windows
+	probeLimit    = 256    // ids that tell a term's density
+	wordTerms     = 3      // trigrams of one word: more of them find the same events
 )
 
 // plan chooses which terms of the filter to ask for. The rarest one leads.
@@ -54,7 +55,7 @@ func (w *walk) plan(ctx context.Context, ids idRange) (q question, found bool, e
 			return q, false, nil
 		}
 	}
-	return choose(terms), true, nil
+	return choose(terms, float64(ids.high-ids.low+1)), true, nil
 }
 
 // density is which part of the ids a term finds, judged by the newest of them.
@@ -70,8 +71,8 @@ func (w *walk) density(ctx context.Context, expr string, ids idRange) (float64, 
 	return float64(len(found)) / float64(ids.high-ids.low+1), nil
 }
 
-// choose makes the question of terms whose densities are known.
-func choose(terms []term) question {
+// choose makes the question about so many ids of terms whose densities are known.
+func choose(terms []term, ids float64) question {
 	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(a.density, b.density) })
 	steps, most := 0.0, terms[0].density*candidateCost
 	ofWord := map[int]int{}
@@ -84,10 +85,13 @@ func choose(terms []term) question {
 		chosen = append(chosen, t)
 		steps += t.density
 	}
-	if len(chosen) == 1 {
+	if len(chosen) == 1 || steps*ids < fewSteps {
 		return question{allOf(chosen), math.MaxInt64}
 	}
-	return question{allOf(chosen), max(4096, int64(min(windowSteps/steps, math.MaxInt32)))}
+	for i := range chosen {
+		chosen[i] = chosen[i].stopping()
+	}
+	return question{allOf(chosen), max(stopSpan, int64(min(windowSteps/steps, math.MaxInt32)))}
 }
 
 // adjust sizes the next window by how long one took.
@@ -97,6 +101,6 @@ func (q *question) adjust(took time.Duration) {
 	case took < 8*time.Millisecond:
 		q.window *= 4
 	case took > 20*time.Millisecond:
-		q.window = max(4096, q.window/2)
+		q.window = max(stopSpan, q.window/2)
 	}
 }

@@ -57,6 +57,14 @@ func facetToken(facet int64) string {
 	return string([]rune{privateB, privateB, privateB + rune(facet)})
 }
 
+// stopToken is on one event of each stopSpan ids. A question of several terms
+// that are never found together would go down to the first event before it
+// gave an answer, whatever ids it was asked about. "(a OR stop) AND (b OR stop)"
+// comes up for air.
+var stopToken = string([]rune{privateB, privateB + 1, privateB})
+
+const stopSpan = 16384
+
 func sourceToken(source, facet int64) string {
 	key := source*facets + facet
 	return string([]rune{privateA + rune(key>>24&0xfff), privateA + rune(key>>12&0xfff), privateA + rune(key&0xfff)})
@@ -122,6 +130,12 @@ func allOf(terms []term) string {
 		exprs[i] = terms[i].expr
 	}
 	return strings.Join(exprs, " AND ")
+}
+
+// stopping makes a term also find the events with a stopToken.
+func (t term) stopping() term {
+	t.expr = "(" + t.expr + " OR " + quote(stopToken) + ")"
+	return t
 }
 
 // quote makes a string of FTS5's query language (sqlite.org/fts5.html, 3.1).

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"alerthub/models"
 )
@@ -32,7 +33,7 @@ func (f *file) index(ctx context.Context, events []models.Event) error {
 	last := &events[len(events)-1]
 	mark := markOf(last)
 	err := f.commit(ctx, func(b *batch) error {
-		if err := b.add(ctx, events); err != nil {
+		if err := b.add(ctx, events, f.watermark.Load()); err != nil {
 			return err
 		}
 		return exec(ctx, b.tx, "UPDATE meta SET watermark=?, mark=?", last.ID, mark)
@@ -73,8 +74,10 @@ func markOf(e *models.Event) string {
 // it has gathered, a segment to be merged later, whenever a statement of
 // several rows begins: several such statements, or others between them, made
 // it four times slower.
-func (b *batch) add(ctx context.Context, events []models.Event) error {
-	list := make([][4]any, len(events))
+//
+// before is the id that is indexed below the first of them.
+func (b *batch) add(ctx context.Context, events []models.Event, before int64) error {
+	list := make([][5]any, len(events))
 	for i := range events {
 		e := &events[i]
 		source, err := b.source(ctx, e.Source)
@@ -83,13 +86,17 @@ func (b *batch) add(ctx context.Context, events []models.Event) error {
 		}
 		facet := facetOf(e.Severity, e.Channel)
 		b.count(e, source, facet)
-		list[i] = [4]any{e.ID, sourceToken(source.id, facet), facetToken(facet), document(e)}
+		list[i] = [5]any{e.ID, document(e), sourceToken(source.id, facet), facetToken(facet), nil}
+		if e.ID/stopSpan > before/stopSpan {
+			list[i][4] = stopToken
+		}
+		before = e.ID
 	}
 	array, err := json.Marshal(list)
 	if err != nil {
 		return err
 	}
-	return exec(ctx, b.tx, "INSERT INTO words(rowid, source, facet, text) SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)", string(array))
+	return exec(ctx, b.tx, "INSERT INTO words(rowid, text, source, facet, stop) SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?)", string(array))
 }
 
 func (b *batch) count(e *models.Event, source *known, facet int64) {
@@ -190,7 +197,7 @@ func (f *file) indexLate(ctx context.Context, source Source) (int, error) {
 				missing = append(missing, e)
 			}
 		}
-		if err := b.add(ctx, missing); err != nil {
+		if err := b.add(ctx, missing, math.MaxInt64); err != nil {
 			return err
 		}
 		return exec(ctx, b.tx, "DELETE FROM late WHERE id<=?", ids[len(ids)-1])
