@@ -34,12 +34,32 @@ type Store interface {
 	Event(ctx context.Context, id int64) (models.Event, error)
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
 	Stats(ctx context.Context) (models.Stats, error)
+
+	// Acknowledge and its kin return the events that they changed, as stored
+	// now, also with an error half way.
+	Acknowledge(ctx context.Context, ids []int64, ack models.Ack) ([]models.Event, error)
+	AcknowledgeGroup(ctx context.Context, id int64, ack models.Ack) ([]models.Event, error)
+	Unacknowledge(ctx context.Context, ids []int64) ([]models.Event, error)
+	Attention(ctx context.Context, limit int) (models.Attention, error)
+	Series(ctx context.Context, w models.Window) (models.Series, error)
 }
 
-// Live is told what was stored, after the commit. It must not block and must
-// treat the receipts as read-only.
+// Index searches and counts stored events by what they say. It may be behind
+// the store; State says how far.
+type Index interface {
+	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
+	Match(ctx context.Context, f models.EventFilter) (models.Match, error)
+	TopSources(ctx context.Context, w models.Window, n int) ([]models.SourceCount, error)
+	Sources(ctx context.Context, n int) ([]string, error)
+	State() models.IndexState
+}
+
+// Live is told what was stored and changed, after the commit. It must not
+// block and must treat what it is given as read-only.
 type Live interface {
 	EventsRecorded(receipts []models.Receipt)
+	// EventsChanged tells of acknowledgements given or taken back.
+	EventsChanged(events []models.Event)
 }
 
 // Mail is woken when pending emails were stored, and says how delivery fares.
@@ -75,6 +95,12 @@ type Config struct {
 	RegisterPatience time.Duration
 	// Escalation decides which emails an event causes; nil means none.
 	Escalation func(models.Draft) []models.NewAlert
+	// Index answers searches; nil means the store's own, and no counts by
+	// text or source.
+	Index Index
+	// Matcher gives a filter's text its meaning for what Index is not asked:
+	// events that nobody has acknowledged. nil means the store's own.
+	Matcher func(models.EventFilter) func(*models.Event) bool
 	// Observe, if set, is called after each commit with its size and how long
 	// it took, from the committer goroutine.
 	Observe func(events int, took time.Duration)
@@ -89,6 +115,8 @@ type Hub struct {
 	store Store
 	live  Live
 	mail  Mail
+
+	bulks bulks
 
 	room  *semaphore.Weighted // free places in the queue, in events
 	queue chan *group

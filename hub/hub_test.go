@@ -84,8 +84,9 @@ func (s *fakeStore) stored() []string {
 }
 
 type fakeLive struct {
-	mu   sync.Mutex
-	told []int64
+	mu      sync.Mutex
+	told    []int64
+	changed []int64
 }
 
 func (l *fakeLive) EventsRecorded(receipts []models.Receipt) {
@@ -93,6 +94,14 @@ func (l *fakeLive) EventsRecorded(receipts []models.Receipt) {
 	defer l.mu.Unlock()
 	for _, r := range receipts {
 		l.told = append(l.told, r.Event.ID)
+	}
+}
+
+func (l *fakeLive) EventsChanged(events []models.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range events {
+		l.changed = append(l.changed, e.ID)
 	}
 }
 

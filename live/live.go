@@ -211,3 +211,7 @@ func (l *Live) Counters() Counters {
 		Deliveries:  l.feed.deliveries.Load(),
 	}
 }
+
+// EventsChanged takes events whose acknowledgement changed. No page shows
+// acknowledgements yet. It never blocks.
+func (l *Live) EventsChanged([]models.Event) {}
