@@ -134,6 +134,82 @@ func BenchmarkReads(b *testing.B) {
 	}
 }
 
+// BenchmarkSeries counts a week in which each minute had every kind of event,
+// from memory, and one of long ago, by half-hours, from the table.
+func BenchmarkSeries(b *testing.B) {
+	s, err := store.Open(b.Context(), store.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	now := time.Now()
+	for age, step := range map[string]time.Duration{"now": time.Minute, "long-ago": 30 * time.Minute} {
+		end := now
+		if age != "now" {
+			end = now.Add(-60 * 24 * time.Hour)
+		}
+		records := benchRecords(int(8 * 7 * 24 * time.Hour / step))
+		for i := range records {
+			records[i].ReceivedAt = end.Add(-time.Duration(i/8) * step)
+			records[i].Channel = models.Channels()[i/4%2]
+		}
+		for chunk := range slices.Chunk(records, 480) { // an hour a commit
+			if _, err := s.InsertBatch(b.Context(), chunk); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, r := range []models.Range{models.Range24h, models.Range7d} {
+			b.Run(string(r)+"/"+age, func(b *testing.B) {
+				for b.Loop() {
+					series, err := s.Series(b.Context(), r.Window(end))
+					if total := series.Total(); err != nil || total.Events() < 8*48 {
+						b.Fatalf("%d events, %v", total.Events(), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkAttention is what a page asks of a store where half a million
+// events wait for a person, and how long acknowledging 500 of them takes.
+func BenchmarkAttention(b *testing.B) {
+	s, _ := filled(b, 1_000_000)
+	b.Run("attention", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Attention(b.Context(), 5); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("unacknowledged50", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Events(b.Context(), models.EventFilter{Unacked: true}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("unacknowledgedRareText", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.Events(b.Context(), models.EventFilter{Unacked: true, Text: "needle"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("acknowledge500", func(b *testing.B) {
+		before := int64(1_000_000)
+		for b.Loop() {
+			var ids []int64
+			for before -= 500; len(ids) < 500; {
+				ids = append(ids, before+int64(len(ids)))
+			}
+			if changed, err := s.Acknowledge(b.Context(), ids, models.Ack{By: "bench", At: time.Now()}); err != nil || len(changed) != 500 {
+				b.Fatalf("%d, %v", len(changed), err)
+			}
+		}
+	})
+}
+
 // BenchmarkOpen is a start with a million events.
 func BenchmarkOpen(b *testing.B) {
 	s, dir := filled(b, 1_000_000)
