@@ -21,8 +21,8 @@ const ackRows = 500
 // unackedTerms select what waits for a person, in the very words of the
 // indexes of migration 4: SQLite would not use them for bound parameters.
 var unackedTerms = map[models.Severity]string{
-	models.SeverityCritical: "acked_at IS NULL AND severity = 'critical'",
-	models.SeverityError:    "acked_at IS NULL AND severity = 'error'",
+	models.SeverityCritical: "severity = 'critical' AND acked_at IS NULL",
+	models.SeverityError:    "severity = 'error' AND acked_at IS NULL",
 }
 
 // Acknowledge marks events as taken care of and returns those that it changed,

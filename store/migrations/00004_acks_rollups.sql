@@ -7,10 +7,10 @@ ALTER TABLE events ADD COLUMN acked_peer TEXT;
 
 -- What waits for a person, in the order of ids: every index ends with the
 -- rowid. The column says nothing, so that an insert always appends; one index
--- by severity would cost the insert twice as much (docs/adr/0007). A query
+-- by severity would cost the insert more (docs/adr/0007). A query
 -- must repeat both terms to be answered from it.
-CREATE INDEX events_unacked_critical ON events(acked_at) WHERE acked_at IS NULL AND severity = 'critical';
-CREATE INDEX events_unacked_error ON events(acked_at) WHERE acked_at IS NULL AND severity = 'error';
+CREATE INDEX events_unacked_critical ON events(acked_at) WHERE severity = 'critical' AND acked_at IS NULL;
+CREATE INDEX events_unacked_error ON events(acked_at) WHERE severity = 'error' AND acked_at IS NULL;
 
 -- minute is in minutes since 1970, UTC; kind is '<severity>:<channel>' of
 -- events, 'email:<status>' of emails by the minute of their birth. Minutes
