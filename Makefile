@@ -29,7 +29,7 @@ check: chromium ## what CI adds: generated files, pins, format, lint, vet, races
 	scripts/check-pins
 	$(GO) vet ./...
 	$(LINT) run ./...
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 12m $$($(GO) list ./... | grep -v /e2e)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 12m $$($(GO) list ./... | grep -v -e /e2e -e /jstest)
 	$(MAKE) test-root
 
 test-root: root-tools ## proofs that need root: power cut, full disk, failing writes

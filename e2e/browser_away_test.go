@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chromedp/cdproto/page"
 )
 
 // link is the network between a browser and the hub: it can be cut, and it can
@@ -194,16 +197,22 @@ func watch(t *testing.T, p *process, url string, n int) *tab {
 	return b
 }
 
-// back waits until the page is live again, the same page, with these rows and
-// what the hub stores now.
+// catchUpTime is how long a page may take to catch up, once that is possible: 2 s
+// are promised on a quiet machine; here other tests run beside it.
+const catchUpTime = 6 * time.Second
+
+// back waits until the page is live again, the same page, with these rows.
 func (b *tab) back(want []row) {
 	b.t.Helper()
-	b.Shows("rows", want, 10*time.Second)
-	b.Becomes("live", 5*time.Second)
+	began := time.Now()
+	b.Shows("rows", want, catchUpTime)
+	b.t.Logf("caught up within %v", time.Since(began).Round(time.Millisecond))
+	b.Becomes("live", catchUpTime)
 	b.Until(`document.getElementById('offline').hidden`, time.Second)
 	b.Untouched()
 }
 
+// Cut, then there again: within 2 s nothing is missing, nothing double.
 func TestBrowser_CutAndCaughtUp(t *testing.T) {
 	t.Parallel()
 	p := startHub(t, options{})
@@ -211,47 +220,18 @@ func TestBrowser_CutAndCaughtUp(t *testing.T) {
 	b := watch(t, p, l.URL, 30)
 	dashboard := browse(t, l.URL+"/")
 	dashboard.Becomes("live", 10*time.Second)
-	for _, missed := range []int{1, 12, 57} { // the last fills the table exactly
+	for _, missed := range []int{1, 57, 250} { // the last is more than a table holds
 		l.Cut()
 		b.Becomes("stale", 5*time.Second)
 		sendMany(p, missed, calm)
 		l.Resume()
 		b.back(stored(p, 100))
-		latest := stored(p, 10)
-		if missed > 10 { // more than the dashboard shows
-			latest = append(latest, row{Gap: int64(missed - 10)})
-		}
-		dashboard.Shows("rows", latest, 5*time.Second)
+		b.Fresh(5 * time.Second)
+		dashboard.Shows("rows", stored(p, 5), 5*time.Second)
+		dashboard.Fresh(5 * time.Second)
 	}
-	if n := len(b.Rows("rows")); n != 100 {
-		t.Errorf("%d rows after the last round, want 100", n)
-	}
-	dashboard.Until(`document.querySelector('#counters [data-tint=violet] .kpi-num').textContent === '100'`, 5*time.Second)
-}
-
-// Away for longer than the table is long: the newest rows, and the rest
-// counted and linked.
-func TestBrowser_CutAndTooMuchMissed(t *testing.T) {
-	t.Parallel()
-	p := startHub(t, options{})
-	l := newLink(t, p)
-	b := watch(t, p, l.URL, 40)
-	dashboard := browse(t, l.URL+"/")
-	dashboard.Becomes("live", 10*time.Second)
-	l.Cut()
-	b.Becomes("stale", 5*time.Second)
-	sendMany(p, 250, calm)
-	l.Resume()
-	b.back(append(stored(p, 100), row{Gap: 150}))
-	dashboard.Shows("rows", append(stored(p, 10), row{Gap: 240}), 5*time.Second)
-	if href := eval[string](b, `document.querySelector('#rows .gap a').getAttribute('href')`); href != "/events?before=191" {
-		t.Errorf("the gap leads to %s", href)
-	}
-	b.Click("#rows .gap a")
-	b.Until(`document.readyState === 'complete' && location.search === '?before=191'`, 5*time.Second)
-	if first := b.Text("tbody tr:first-child .c-msg a[href='/events/190']"); first != "Link is up" {
-		t.Errorf("older events begin with %q", first)
-	}
+	dashboard.Is(`document.querySelector('#kpis [data-tint=violet] .kpi-num').textContent`, "338")
+	b.Untouched()
 }
 
 // Nothing is as deceptive as a connection that is open and silent.
@@ -267,7 +247,7 @@ func TestBrowser_StalledConnectionIsNotLive(t *testing.T) {
 	if took := time.Since(began); took > 6*time.Second {
 		t.Errorf("it was shown as live for %v of silence", took)
 	}
-	b.Until(`Number(document.getElementById('conn-age').textContent.match(/\d+/)) >= 4`, time.Second)
+	b.Until(`Number(document.querySelector('#conn [data-when=stale]').textContent.match(/\d+/)) >= 4`, time.Second)
 	if n := len(b.Rows("rows")); n != 10 {
 		t.Errorf("%d rows came through a stalled link", n)
 	}
@@ -276,8 +256,14 @@ func TestBrowser_StalledConnectionIsNotLive(t *testing.T) {
 		t.Errorf("it took %v to be offline", took)
 	}
 	b.Until(`!document.getElementById('offline').hidden && document.getElementById('favicon').href.includes('offline')`, time.Second)
+	if text := b.Text("#offline"); !regexp.MustCompile(`lost at \d\d:\d\d:\d\d.* \d+ s old.*in \d+ s`).MatchString(text) {
+		t.Errorf("the banner says %q", text)
+	}
 	l.Lose()
+	b.Click("#offline [data-act=retry-now]")
 	b.back(stored(p, 100))
+	_, text := p.get("/events") // the browser's own connections are lost
+	b.Is(difference+fmt.Sprintf("(%q)", text), "")
 	b.Until(`!document.getElementById('favicon').href.includes('offline')`, time.Second)
 }
 
@@ -289,7 +275,7 @@ func TestBrowser_HubRestarts(t *testing.T) {
 		"SIGKILL": func(p *process) {
 			d := dialDevice(p.t, p)
 			for range 200 {
-				d.Send(calm)
+				d.Send(calm())
 			}
 			p.Kill()
 		},
@@ -304,21 +290,14 @@ func TestBrowser_HubRestarts(t *testing.T) {
 			p = startHub(t, options{dir: dir, like: p})
 			began := time.Now()
 			sendMany(p, 15, calm)
-			eventually(t, 10*time.Second, func() error {
-				rows := b.Rows("rows")
-				newest := stored(p, 1)[0].ID
-				if rows[0].ID != newest {
-					return fmt.Errorf("the newest row is %d, want %d", rows[0].ID, newest)
-				}
-				return honest(rows, newest)
-			})
-			b.Becomes("live", 2*time.Second)
-			if took := time.Since(began); took > 5*time.Second {
+			b.Fresh(10 * time.Second)
+			b.Becomes("live", catchUpTime)
+			if took := time.Since(began); took > catchUpTime {
 				t.Errorf("it took %v to catch up", took)
 			}
 			sendMany(p, 1, calm)
-			eventually(t, 5*time.Second, func() error { return honest(b.Rows("rows"), stored(p, 1)[0].ID) })
-			b.Untouched()
+			b.back(stored(p, 100))
+			b.Fresh(5 * time.Second)
 		})
 	}
 }
@@ -331,11 +310,37 @@ func TestBrowser_HubHangs(t *testing.T) {
 	d := dialDevice(t, p)
 	p.Signal(syscall.SIGSTOP)
 	t.Cleanup(func() { p.Signal(syscall.SIGCONT) }) // so that it can be ended
-	d.Send(calm, alarm, calm)                       // wait in its socket
+	d.Send(calm(), alarm(), calm())                 // wait in its socket
 	b.Becomes("stale", 7*time.Second)
 	p.Signal(syscall.SIGCONT)
 	for range 3 {
 		d.Answer()
 	}
 	b.back(stored(p, 100))
+	b.Fresh(5 * time.Second)
+}
+
+// A tab that was put to sleep knows on waking that it is behind, and catches
+// up; one that is hidden takes no rows.
+func TestBrowser_TabSleeps(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	l := newLink(t, p)
+	b := watch(t, p, l.URL, 10)
+	b.Hide(true)
+	b.Is(`document.getElementById('conn').dataset.state`, "paused")
+	sendMany(p, 30, calm)
+	b.Until(`document.querySelector('#pill button')?.textContent.includes('30')`, 5*time.Second)
+	if n := len(b.Rows("rows")); n != 10 {
+		t.Errorf("%d rows in a hidden tab", n)
+	}
+	call(b, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: page.SetWebLifecycleStateStateFrozen})
+	l.Cut()
+	sendMany(p, 40, alarm)
+	l.Resume()
+	call(b, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: page.SetWebLifecycleStateStateActive})
+	b.Hide(false)
+	b.back(stored(p, 100))
+	b.Fresh(5 * time.Second)
+	b.Is(`document.getElementById('pill').textContent.trim()`, "")
 }

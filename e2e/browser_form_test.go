@@ -182,14 +182,14 @@ func TestBrowser_WithoutScripts(t *testing.T) {
 	b.fill("gate-1", "warning", "Opened by hand")
 	b.Click("#submit")
 	b.Until(`location.pathname === '/events/131' && document.readyState === 'complete'`, 5*time.Second)
-	if got := b.Text("h2#message"); got != "Opened by hand" {
+	if got := b.Text("#drawer-h"); got != "Opened by hand" {
 		t.Errorf("the event's page says %q", got)
 	}
 	for _, link := range []struct{ name, path, first string }{
-		{"Events", "/events", "#ev-131"},
+		{"Events", "/events", "#e131"},
 		{"Email alerts", "/alerts", "#al-130"},
 		{"Audit", "/audit", "#by-severity"},
-		{"Dashboard", "/", "#ev-131"},
+		{"Dashboard", "/", "#m131"},
 	} {
 		b.Click(fmt.Sprintf(`nav a[href=%q]`, link.path))
 		b.Until(fmt.Sprintf(`location.pathname === %q && document.readyState === 'complete'`, link.path), 5*time.Second)
@@ -207,7 +207,7 @@ func TestBrowser_WithoutScripts(t *testing.T) {
 		t.Errorf("the dashboard has %d ways to stay fresh", n)
 	}
 	b.Go(p.URL("/events"))
-	b.Click(".tbl-foot a")
+	b.Click("#older")
 	b.Until(`location.search === '?before=32' && document.readyState === 'complete'`, 5*time.Second)
 	if n := b.Count("tr.ev"); n != 31 {
 		t.Errorf("%d older events", n)

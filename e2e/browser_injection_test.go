@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -27,7 +31,7 @@ var hostile = []string{
 	`<tbody hx-swap-oob="innerHTML:#rows"></tbody>`,
 	`<div id="notices" hx-swap-oob="true">all is well</div>`,
 	`<i id="beat" data-last-id="999999">x</i>`,
-	`<template><tr id="ev-1" hx-swap-oob="delete"></tr></template>`,
+	`<template><tr id="e1" hx-swap-oob="delete"></tr></template>`,
 	`<meta http-equiv="refresh" content="0;url=//evil.example.net/">`,
 	`<base href="//evil.example.net/"><link rel=stylesheet href=//evil.example.net/x.css>`,
 	`<form action=//evil.example.net/><button>Sign in</button></form>`,
@@ -40,18 +44,23 @@ var hostile = []string{
 	"a\u0300\u0301\u0302\u0303\u0304\u0305 \U0001F468\u200D\U0001F469\u200D\U0001F467 \uFFFE\u200B",
 	"line one\nline two\ttab \u2028 end",
 	`=cmd|' /C calc'!A0`,
+	`@SUM(1+1)*cmd|' /C calc'!A0`,
+	"+1\r\nSet-Cookie: pwned=1\r\n\r\n<b>",
+	"\x00\x07\x1b[31mred\x7f",
+	`-- x"}]}; {"type":"event"`,
 	`<` + strings.Repeat("b", 70) + `>`,
 }
 
 // foreign counts what no page of the panel has: elements and attributes that
 // only markup inside a text could have made.
 const foreign = `[
-	...document.querySelectorAll('img, iframe, object, embed, math, style, base, template, video, audio, animate, article, h1 ~ h1, b, frameset'),
+	...document.querySelectorAll('img, iframe, object, embed, math, style, base, video, audio, animate, article, h1 ~ h1, b, frameset'),
+	...[...document.querySelectorAll('template')].filter(e => !/^toast-(success|info|warning|error)$/.test(e.id)),
 	...[...document.querySelectorAll('script, link')].filter(e => !(e.getAttribute('src') ?? e.getAttribute('href')).startsWith('/static/')),
-	...[...document.querySelectorAll('form')].filter(e => e.id !== 'create-form'),
+	...[...document.querySelectorAll('form')].filter(e => !new URL(e.action).href.startsWith(location.origin + '/') || e.method === 'dialog' && !e.closest('dialog')),
 	...[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a =>
-		/^on|^srcdoc$|^style$|^autofocus$/.test(a.name) ||
-		/^(data-)?hx-/.test(a.name) && e.id !== 'create-form' && !(a.name === 'hx-ext' && e.hasAttribute('ws-connect')))),
+		/^on|^srcdoc$|^style$/.test(a.name) || a.name === 'autofocus' && !e.closest('#dlg-confirm') ||
+		/^(data-)?hx-/.test(a.name) && !e.matches('#create-form, #ack, #unack, #import, [ws-connect]') && a.name !== 'hx-swap-oob')),
 	...document.querySelectorAll('#rows ~ #rows, meta[http-equiv]'),
 ].map(e => e.outerHTML.slice(0, 200))`
 
@@ -64,7 +73,7 @@ func (b *tab) harmless(where string) {
 	if eval[bool](b, `'pwned' in window`) {
 		b.t.Errorf("%s ran foreign script", where)
 	}
-	if doubles := eval[[]string](b, `[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)`); len(doubles) > 0 {
+	if doubles := eval[[]string](b, doubled); len(doubles) > 0 {
 		b.t.Errorf("%s has the ids %q twice", where, doubles)
 	}
 }
@@ -73,13 +82,34 @@ func (b *tab) harmless(where string) {
 func (b *tab) texts() map[string][2]string {
 	b.t.Helper()
 	return eval[map[string][2]string](b, `Object.fromEntries([...document.querySelectorAll('tr.ev')].map(r =>
-		[r.id, [r.querySelector('.c-src').textContent, r.querySelector('.c-msg').textContent]]))`)
+		[r.id.slice(1), [r.querySelector('.c-src').textContent, r.querySelector('.c-msg a').firstChild.textContent.replace(/ $/, '')]]))`)
+}
+
+// received is what becomes of a hostile text: source and message.
+func received(text string) [2]string {
+	control := func(keep string) func(rune) rune {
+		return func(r rune) rune {
+			if (r < ' ' || r == 0x7f) && !strings.ContainsRune(keep, r) {
+				return '\uFFFD'
+			}
+			return r
+		}
+	}
+	source := []rune(strings.Map(control(""), text)) // a name is one line
+	return [2]string{string(source[:min(80, len(source))]), strings.Map(control("\n\t"), strings.ReplaceAll(text, "\r\n", "\n"))}
 }
 
 func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 	t.Parallel()
 	p := startHub(t, options{})
-	list, dashboard, alerts := browse(t, p.URL("/events")), browse(t, p.URL("/")), browse(t, p.URL("/alerts"))
+	list, dashboard, alerts := openTab(t), browse(t, p.URL("/")), browse(t, p.URL("/alerts"))
+	call(list, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `
+		window.notified = [];
+		window.Notification = class { constructor(text) { window.notified.push(text); } };
+		Notification.permission = 'granted';
+		Notification.requestPermission = async () => 'granted';`})
+	list.Go(p.URL("/events"))
+	list.Click("#sound")
 	open := map[string]*tab{"the events": list, "the dashboard": dashboard, "the emails": alerts}
 	for _, b := range open {
 		b.Becomes("live", 10*time.Second)
@@ -97,10 +127,14 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 		if !a.OK {
 			t.Fatalf("%s is refused: %+v", text, a)
 		}
-		source := []rune(strings.NewReplacer("\n", "\uFFFD", "\t", "\uFFFD").Replace(text)) // a name is one line
-		want[fmt.Sprintf("ev-%d", a.EventID)] = [2]string{string(source[:min(80, len(source))]), text}
+		var e storedEvent
+		p.getJSON(fmt.Sprintf("/api/events/%d", a.EventID), &e)
+		want[fmt.Sprint(a.EventID)] = received(text)
+		if got := [2]string{e.Source, e.Message}; got != received(text) {
+			t.Errorf("stored (-want +got):\n%s", cmp.Diff(received(text), got))
+		}
 		if i%10 == 9 { // no more at once than a frame draws
-			list.Until(fmt.Sprintf(`document.getElementById('ev-%d') !== null`, a.EventID), 10*time.Second)
+			list.Until(fmt.Sprintf(`document.getElementById('e%d') !== null`, a.EventID), 10*time.Second)
 		}
 	}
 	n := len(hostile)
@@ -108,38 +142,107 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 		if diff := cmp.Diff(want, list.texts()); diff != "" {
 			return fmt.Errorf("the rows (-want +got):\n%s", diff)
 		}
-		return honest(dashboard.Rows("rows"), int64(n))
+		return nil
 	})
+	dashboard.Shows("rows", stored(p, 5), 5*time.Second)
 	alerts.Until(fmt.Sprintf(`document.querySelectorAll('#alert-rows .rec').length === %d`, n), 5*time.Second)
+	list.Until(fmt.Sprintf(`document.title.startsWith('(%d) ')`, n), 5*time.Second)
+	// A notification holds nothing but one event's source and message.
+	texts := make(map[string]bool)
+	for _, w := range want {
+		texts[w[0]+": "+w[1]] = true
+	}
+	notified := eval[[]string](list, `window.notified`)
+	for _, text := range notified {
+		if !texts[text] {
+			t.Errorf("a notification says %q", text)
+		}
+	}
+	if len(notified) == 0 {
+		t.Error("nothing was notified")
+	}
+	if said := list.Text("#say-now"); said == "" {
+		t.Error("nothing was read out")
+	}
 	for where, b := range open {
 		b.harmless(where + ", live")
 		b.Untouched()
-		if r := b.Requests(); len(r) > 0 {
+		if r := slices.DeleteFunc(b.Requests(), isIcon); len(r) > 0 {
 			t.Errorf("%s asked for %q", where, r)
 		}
 		b.Becomes("live", time.Second) // still
 	}
+	list.Fresh(5 * time.Second)
 
-	for _, lang := range []string{"en", "es"} {
-		for _, path := range []string{"/events", "/", "/alerts", "/audit", "/create", "/events?before=20"} {
-			list.Go(p.URL(path + "?&"[strings.Count(path, "?"):][:1] + "lang=" + lang))
-			list.harmless(path)
-			if rows := list.texts(); path == "/events" && !cmp.Equal(want, rows) {
-				t.Errorf("the rows, loaded (-want +got):\n%s", cmp.Diff(want, rows))
-			}
-		}
-	}
+	// In the drawer, over the live list, each as its own page.
 	for id, texts := range want {
-		list.Go(p.URL("/events/" + id[3:]))
-		list.harmless("the page of " + texts[1])
-		shown := eval[[2]string](list, `[document.querySelector('.facts .mono').textContent, document.getElementById('message').textContent]`)
+		eval[bool](list, fmt.Sprintf(`document.querySelector('#e%s .c-msg a').click(), true`, id))
+		list.Until(fmt.Sprintf(`document.getElementById('drawer')?.dataset.id === '%s'`, id), 5*time.Second)
+		list.harmless("the drawer of " + texts[1])
+		shown := eval[[2]string](list, `[document.querySelector('#drawer .facts .mono').textContent, document.getElementById('drawer-h').textContent]`)
 		if shown != texts {
-			t.Errorf("the page of an event (-want +got):\n%s", cmp.Diff(texts, shown))
+			t.Errorf("the drawer (-want +got):\n%s", cmp.Diff(texts, shown))
 		}
 		var e storedEvent
-		p.getJSON("/api/events/"+id[3:], &e)
-		if got := list.Text("pre.code"); e.RawPayload == nil || got != strings.Join(strings.Fields(*e.RawPayload), " ") {
+		p.getJSON("/api/events/"+id, &e)
+		if got := eval[string](list, `document.querySelector('#drawer pre code').textContent`); e.RawPayload == nil || got != *e.RawPayload {
 			t.Errorf("the payload is shown as %s", got)
+		}
+	}
+	list.Untouched()
+	for _, path := range []string{"/events", "/", "/alerts", "/audit", "/create", "/events?before=20", "/events/3", "/?wall=1"} {
+		list.Go(p.URL(in([]string{"en", "es"}[len(path)%2], path)))
+		list.harmless(path)
+		if rows := list.texts(); path == "/events" && !cmp.Equal(want, rows) {
+			t.Errorf("the rows, loaded (-want +got):\n%s", cmp.Diff(want, rows))
+		}
+	}
+	for i, e := range p.list("?limit=100").Events { // a source is also a filter, and the choices of one
+		if i%4 > 0 {
+			continue
+		}
+		list.Go(p.URL("/events?" + url.Values{"src": {e.Source}, "q": {e.Message}}.Encode()))
+		list.harmless("the filter by " + e.Source)
+	}
+	exported(t, p, want)
+}
+
+// exported checks that hostile texts come out of every export as they are, and
+// that no spreadsheet takes one for a formula.
+func exported(t *testing.T, p *process, want map[string][2]string) {
+	t.Helper()
+	var whole listing
+	p.getJSON("/export.json", &whole)
+	_, text := p.get("/export.ndjson")
+	var lines []storedEvent
+	for line := range strings.Lines(text) {
+		var e storedEvent
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("a line of the export: %v in %s", err, line)
+		}
+		if e.Source != "" {
+			lines = append(lines, e)
+		}
+	}
+	for format, events := range map[string][]storedEvent{"JSON": whole.Events, "NDJSON": lines} {
+		got := make(map[string][2]string)
+		for _, e := range events {
+			got[fmt.Sprint(e.ID)] = [2]string{e.Source, e.Message}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the export as %s (-want +got):\n%s", format, diff)
+		}
+	}
+	_, text = p.get("/export.csv")
+	records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil || len(records) != len(want)+1 {
+		t.Fatalf("the export as CSV has %d records: %v", len(records), err)
+	}
+	for _, record := range records {
+		for _, field := range record {
+			if field != "" && strings.ContainsAny(field[:1], "=+-@\t\r") {
+				t.Errorf("a spreadsheet calculates %q", field)
+			}
 		}
 	}
 }
@@ -162,13 +265,18 @@ func TestBrowser_WhatIsRepeatedStaysText(t *testing.T) {
 		eval[bool](b, fmt.Sprintf(send, long))
 		b.Until(`document.getElementById('create-form') !== window.before && document.querySelector('#message-error') !== null`, 5*time.Second)
 		b.harmless("the form with " + text)
-		if !eval[bool](b, fmt.Sprintf(`document.getElementById('message').value === %s`, long)) {
+		back, err := json.Marshal(strings.NewReplacer("\r\n", "\n", "\x00", "\uFFFD").Replace(text + strings.Repeat(" x", 160))) // what a text area holds
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !eval[bool](b, fmt.Sprintf(`document.getElementById('message').value === %s`, back)) {
 			t.Errorf("%s came back as %s", long, eval[string](b, `document.getElementById('message').value`))
 		}
 	}
 	b.Excuse("422")
 	const evil = `%22%3E%3Cscript%3Epwned=1%3C/script%3E%3Cimg%20src=x%20onerror=pwned=1%3E`
-	for _, path := range []string{"/events?before=" + evil, "/events/" + evil, "/" + evil, "/?lang=" + evil, "/alerts?x=" + evil + "&lang=es", "/create?source=" + evil} {
+	for _, path := range []string{"/events?before=" + evil, "/events/" + evil, "/" + evil, "/?lang=" + evil, "/alerts?x=" + evil + "&lang=es", "/create?source=" + evil,
+		"/events?q=" + evil + "&src=" + evil + "&sev=" + evil, "/alerts?st=" + evil, "/audit?range=" + evil, "/events/ack-all?q=" + evil + "&upto=9"} {
 		b.Go(p.URL(path))
 		b.harmless(path)
 		b.Excuse("status of 40") // of the page itself

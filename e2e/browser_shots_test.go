@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
 	"github.com/emersion/go-smtp"
 )
 
@@ -106,14 +108,40 @@ func spread(t *testing.T, dir string, rnd *rand.Rand) {
 	}
 	defer db.Close()
 	const fixed = "2006-01-02T15:04:05.000000Z"
-	at := time.Date(2026, 11, 19, 9, 2, 11, 0, time.UTC)
+	var passed [421]float64 // until an event, of the day that has passed
+	for id := 1; id < len(passed); id++ {
+		passed[id] = passed[id-1] + rnd.ExpFloat64()
+	}
+	newest := time.Now().UTC().Add(-2 * time.Second)
 	for id := range 420 {
-		at = at.Add(time.Duration(rnd.ExpFloat64() * float64(200*time.Second)))
+		at := newest.Add(time.Duration((passed[id+1]/passed[420] - 1) * float64(23*time.Hour)))
 		_, err := db.Exec(`UPDATE events SET created_at = ? WHERE id = ?`, at.Format(fixed), id+1)
 		if err == nil {
 			_, err = db.Exec(`UPDATE email_alerts SET created_at = ?, next_attempt_at = NULL WHERE event_id = ?`, at.Format(fixed), id+1)
 		}
 		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range []string{
+		// All but the newest few have been seen to.
+		`UPDATE events SET acked_at = created_at, acked_by = iif(id % 3, 'Ana', 'Marco'), acked_peer = '127.0.0.1' WHERE id < 408 AND severity IN ('error', 'critical')`,
+		`UPDATE counters SET value = (SELECT count(*) FROM events WHERE acked_at IS NULL AND 'unacked:' || severity = name) WHERE name LIKE 'unacked:%'`,
+		// Counts by time, as the migration that made them has counted.
+		`DELETE FROM rollups`,
+		`INSERT INTO rollups SELECT minute, kind, sum(n) FROM (
+			SELECT unixepoch(substr(created_at, 1, 16)) / 60 AS minute, severity || ':' || channel AS kind, count(*) AS n FROM events GROUP BY 1, 2
+			UNION ALL
+			SELECT unixepoch(substr(created_at, 1, 16)) / 60, 'email:' || status, count(*) FROM email_alerts GROUP BY 1, 2
+		) GROUP BY 1, 2`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%v: %s", err, statement)
+		}
+	}
+	// The index of the searches is made anew.
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(dir, "search.db") + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
@@ -129,21 +157,32 @@ func (b *tab) shoot(file string, whole bool) {
 		beyond := true
 		params.CaptureBeyondViewport, params.Clip = &beyond, &page.Viewport{Width: size[0], Height: size[1], Scale: 1}
 	}
-	shot, err := png.Decode(bytes.NewReader(call(b, page.CaptureScreenshot, params).Data))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, indexed(shot)); err != nil {
-		b.t.Fatal(err)
-	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(file, call(b, page.CaptureScreenshot, params).Data, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Logf("%s: %d kB", file, out.Len()>>10)
+}
+
+// shrink writes a picture anew, in few bytes.
+func shrink(t *testing.T, file string) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, indexed(picture)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // indexed is the picture in its 256 most frequent colours. The pages have few;
@@ -170,56 +209,113 @@ func indexed(picture image.Image) *image.Paletted {
 	return out
 }
 
-// TestShots writes ../shots, pictures of all pages to look at, and the two of
-// the dashboard that the README shows.
+// TestShots writes ../shots, pictures of all pages and states to look at, and
+// the two of the dashboard that the README shows.
 func TestShots(t *testing.T) {
 	full, empty := sampled(t), startHub(t, options{})
 	l := newLink(t, full)
-	themes := []string{"light", "dark"}
+	readme(t, full)
 	for _, lang := range []string{"en", "es"} {
 		b := openTab(t)
-		for name, address := range map[string]string{
-			"dashboard": full.URL("/"), "create": full.URL("/create"), "events": full.URL("/events"),
-			"events-older": full.URL("/events?before=12"), "event": full.URL("/events/417"),
-			"alerts": full.URL("/alerts"), "audit": full.URL("/audit"), "not-found": full.URL("/nowhere"),
-			"first-dashboard": empty.URL("/"), "first-events": empty.URL("/events"), "first-alerts": empty.URL("/alerts"),
-		} {
-			b.Go(in(lang, address))
-			if eval[bool](b, `document.getElementById('conn') !== null`) {
-				b.Becomes("live", 10*time.Second)
-			}
-			b.shots(name, lang, themes)
-			if name == "create" {
+		for _, shot := range []struct {
+			name, address string
+			enter         func()
+		}{
+			{"dashboard", full.URL("/"), nil},
+			{"dashboard-7d", full.URL("/?range=7d"), nil},
+			{"create", full.URL("/create"), nil},
+			{"create-filled", full.URL("/create"), func() { b.fill("ups-dc-1", "critical", "On battery, 12 min left at the present load") }},
+			{"create-wrong", full.URL("/create"), func() {
 				eval[bool](b, `document.getElementById('create-form').requestSubmit(), true`)
 				b.Until(`document.querySelector('#source-error') !== null`, 5*time.Second)
-				b.shots("create-wrong", lang, themes)
+			}},
+			{"events", full.URL("/events"), nil},
+			{"events-filter", full.URL("/events?sev=critical,error&q=down&range=24h"), nil},
+			{"events-compact", full.URL("/events?density=compact&tz=utc"), nil},
+			{"events-empty", full.URL("/events?density=comfortable&tz=local&sev=critical&q=nowhere&range=1h"), nil},
+			{"events-older", full.URL("/events?before=212"), nil},
+			{"event", full.URL("/events/419"), nil},
+			{"event-acked", full.URL("/events/402"), nil},
+			{"paused", full.URL("/events"), func() {
+				eval[bool](b, `document.getElementById('pause').click(), true`)
+				b.Becomes("paused", 5*time.Second)
+				full.postJSON("/api/events", event("ups-dc-1", "critical", "On battery, 11 min left at the present load"), nil)
+				b.Until(`document.querySelector('#pill button') !== null`, 5*time.Second)
+			}},
+			{"ask-name", full.URL("/events"), func() {
+				eval[bool](b, `document.querySelector('.c-ack button').click(), true`)
+				b.Until(`document.getElementById('dlg-name').open`, 5*time.Second)
+			}},
+			{"ack-all", full.URL("/events/ack-all?ack=no"), nil},
+			{"keys", full.URL("/events"), func() { eval[bool](b, `document.getElementById('dlg-keys').showModal(), true`) }},
+			{"toasts", full.URL("/"), func() {
+				eval[bool](b, `[['success', '#417 acknowledged', 'id=417'], ['info', 'Back online. 212 events arrived while you were away.'], ['warning', 'Not understood, and left out of the filter: range'], ['error', 'That did not work. Try again.']].forEach(([tone, text, undo]) =>
+					document.body.dispatchEvent(new CustomEvent('toast', { bubbles: true, detail: { tone, text, undo } }))), true`)
+			}},
+			{"import", full.URL("/create"), func() { b.upload(t, full) }},
+			{"alerts", full.URL("/alerts"), nil},
+			{"audit", full.URL("/audit"), nil},
+			{"not-found", full.URL("/nowhere"), nil},
+			{"first-dashboard", empty.URL("/"), nil},
+			{"first-events", empty.URL("/events"), nil},
+			{"first-alerts", empty.URL("/alerts"), nil},
+			{"offline", l.URL + "/", func() {
+				l.Cut()
+				b.Becomes("offline", 15*time.Second)
+			}},
+		} {
+			b.Sees(1440, 900, "light")
+			b.Go(in(lang, shot.address))
+			if eval[bool](b, `document.getElementById('conn') !== null`) {
+				b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, 10*time.Second)
 			}
+			if shot.enter != nil {
+				shot.enter()
+			}
+			b.shots(shot.name, lang, [][2]int64{{1440, 900}, {390, 844}})
+			l.Resume()
 		}
+		b.Go(in(lang, full.URL("/?wall=1&rows=8")))
+		b.shots("wall", lang, [][2]int64{{1920, 1080}})
 		b.Excuse("status of 4")
-		b.Go(in(lang, l.URL+"/events"))
-		b.Becomes("live", 10*time.Second)
-		l.Cut()
-		b.Becomes("offline", 15*time.Second)
-		b.shots("offline", lang, themes)
-		l.Resume()
 	}
-	b := browse(t, full.URL("/?lang=en"))
+}
+
+// readme writes the pictures of the README.
+func readme(t *testing.T, p *process) {
+	t.Helper()
+	b := browse(t, p.URL("/?lang=en"))
 	b.Becomes("live", 10*time.Second)
 	for file, theme := range map[string]string{"dashboard.png": "light", "dashboard-dark.png": "dark"} {
-		b.Sees(1280, 735, theme)
+		b.Sees(1440, 900, theme)
 		file = filepath.Join("..", "docs", "img", file)
 		b.shoot(file, false)
+		shrink(t, file)
 		if info, err := os.Stat(file); err != nil || info.Size() > 150<<10 {
 			t.Errorf("%s is too large for the README: %v, %v", file, info, err)
 		}
 	}
 }
 
+// upload chooses what p exports as the file to import, and goes on to the question.
+func (b *tab) upload(t *testing.T, p *process) {
+	t.Helper()
+	_, history := p.get("/export.json?range=1h")
+	file := filepath.Join(t.TempDir(), "history.json")
+	if err := os.WriteFile(file, []byte(history), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.SetUploadFiles(chromedp.CSS("#import-file"), []string{file}))
+	b.Click(`form[action="/import"] .btn`)
+	b.Click("#dlg-confirm-ok")
+	b.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, 10*time.Second)
+}
+
 // shots are all pictures of the page that is open.
-func (b *tab) shots(name, lang string, themes []string) {
+func (b *tab) shots(name, lang string, sizes [][2]int64) {
 	b.t.Helper()
-	for _, theme := range themes {
-		for _, size := range [][2]int64{{1440, 900}, {390, 844}} {
+	for _, theme := range []string{"light", "dark"} {
+		for _, size := range sizes {
 			b.Sees(size[0], size[1], theme)
 			file := strings.Join([]string{name, fmt.Sprint(size[0]), theme, lang}, "-") + ".png"
 			b.shoot(filepath.Join("..", "shots", file), true)

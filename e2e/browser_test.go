@@ -2,22 +2,26 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -82,6 +86,7 @@ func openTab(t testing.TB) *tab {
 	}
 	call(b, audits.Enable, cdp.Empty{})
 	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	b.In("UTC") // as the hubs
 	b.Sees(1440, 900, "light")
 	t.Cleanup(func() {
 		b.mu.Lock()
@@ -237,6 +242,12 @@ func (b *tab) Sees(width, height int64, theme string) {
 	}})
 }
 
+// In sets the zone of the browser's clock.
+func (b *tab) In(zone string) {
+	b.t.Helper()
+	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
+}
+
 // Until waits until the expression is true.
 func (b *tab) Until(expression string, patience time.Duration) {
 	b.t.Helper()
@@ -267,10 +278,29 @@ func (b *tab) Click(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Type presses keys, wherever the focus is.
+// Type presses keys, wherever the focus is. A page that prevents a key's
+// default gets no character from it, as from a keyboard.
 func (b *tab) Type(keys string, modifiers ...chromedp.Modifier) {
 	b.t.Helper()
-	b.do(chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
+	for _, key := range keys {
+		var down, up *input.DispatchKeyEventParams
+		for _, event := range kb.Encode(key) {
+			switch event.Type {
+			case kb.KeyDown:
+				down = event
+			case kb.KeyChar:
+				down.Type, down.Text, down.UnmodifiedText = input.DispatchKeyEventTypeKeyDown, event.Text, event.UnmodifiedText
+			case kb.KeyUp:
+				up = event
+			}
+		}
+		for _, m := range modifiers {
+			down.Modifiers |= int64(m)
+			up.Modifiers |= int64(m)
+		}
+		call(b, input.DispatchKeyEvent, *down)
+		call(b, input.DispatchKeyEvent, *up)
+	}
 }
 
 // Becomes waits until the page tells this state of its connection, and
@@ -295,30 +325,34 @@ func (b *tab) Untouched() {
 }
 
 // row is a row of a live table: an event or email by its id, or a gap, by how
-// many it says are left out.
+// many it says are left out. The rows that name a day are none.
 type row struct{ ID, Gap int64 }
 
 // Rows are the rows of the table body with this id.
 func (b *tab) Rows(table string) []row {
 	b.t.Helper()
-	return eval[[]row](b, fmt.Sprintf(`[...document.getElementById(%q).rows].map(r =>
-		r.id ? { ID: Number(r.id.slice(3)), Gap: 0 } : { ID: 0, Gap: Number(r.textContent.replace(/\D/g, '')) })`, table))
+	rows, err := b.tryRows(table)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return rows
+}
+
+func (b *tab) tryRows(table string) ([]row, error) {
+	return tryEval[[]row](b, fmt.Sprintf(`[...document.getElementById(%q).rows].filter(r => !r.matches('.day')).map(r =>
+		r.id ? { ID: Number(r.id.replace(/\D+/, '')), Gap: 0 } : { ID: 0, Gap: Number(r.textContent.match(/\d[\d,]*/)[0].replace(',', '')) })`, table))
 }
 
 // Shows waits until the table is exactly this.
 func (b *tab) Shows(table string, want []row, patience time.Duration) {
 	b.t.Helper()
-	var got []row
-	deadline := time.Now().Add(patience)
-	for {
-		if got = b.Rows(table); cmp.Equal(want, got) {
-			return
+	eventually(b.t, patience, func() error {
+		got, err := b.tryRows(table) // fails while another page is on its way
+		if err == nil && !cmp.Equal(want, got) {
+			err = fmt.Errorf("#%s (-want +got):\n%s", table, cmp.Diff(want, got))
 		}
-		if time.Now().After(deadline) {
-			b.t.Fatalf("#%s after %v (-want +got):\n%s", table, patience, cmp.Diff(want, got))
-		}
-		time.Sleep(20 * time.Millisecond) // a poll with a deadline
-	}
+		return err
+	})
 }
 
 // stored are the newest n events that the API tells, as rows.
@@ -331,14 +365,15 @@ func stored(p *process, n int) []row {
 	return rows
 }
 
-// sendMany stores n events over one TCP connection and waits for every answer.
-func sendMany(p *process, n int, line string) {
+// sendMany stores n events over one TCP connection, one for each call of line,
+// and waits for every answer.
+func sendMany(p *process, n int, line func() string) {
 	p.t.Helper()
 	d := dialDevice(p.t, p)
 	defer d.conn.Close()
 	lines := make([]string, n)
 	for i := range lines {
-		lines[i] = line
+		lines[i] = line()
 	}
 	go func() { _, _ = d.conn.Write([]byte(strings.Join(lines, "\n") + "\n")) }() // the answers tell whether it went through
 	for range n {
@@ -346,4 +381,88 @@ func sendMany(p *process, n int, line string) {
 			p.t.Fatalf("an event was refused: %+v", a)
 		}
 	}
+}
+
+// lines counts what calm and alarm have made: equal events would share a row.
+var lines atomic.Int64
+
+// calm is an event that nobody needs to look at.
+func calm() string {
+	return fmt.Sprintf(`{"source":"core-sw-1","severity":"info","message":"Link is up, change %d"}`, lines.Add(1))
+}
+
+// alarm is an event that somebody has to.
+func alarm() string {
+	return fmt.Sprintf(`{"source":"core-sw-1","severity":"critical","message":"Link is down, change %d"}`, lines.Add(1))
+}
+
+// event is an event's line in the protocol.
+func event(source, severity, message string) string {
+	line, err := json.Marshal(map[string]string{"source": source, "severity": severity, "message": message})
+	if err != nil {
+		panic(err) // strings alone
+	}
+	return string(line)
+}
+
+// difference compares the table of the open page with a fresh render of it,
+// ages and marks aside: "" when there is none.
+const difference = `(async (text) => {
+	const rows = (page) => [...page.getElementById('rows').rows].map(r => {
+		const row = r.cloneNode(true);
+		row.removeAttribute('aria-current');
+		row.classList.remove('is-new');
+		for (const age of row.querySelectorAll('.age')) age.textContent = '';
+		return row.outerHTML.replace(/\s+/g, ' ');
+	});
+	const want = rows(new DOMParser().parseFromString(text, 'text/html')), got = rows(document);
+	const at = want.findIndex((row, i) => row !== got[i]);
+	if (at < 0 && want.length === got.length) return '';
+	return got.length + ' rows, fresh ' + want.length + '; row ' + at + ': ' + got[at] + ' / ' + want[at];
+})`
+
+// Fresh waits until the table equals a fresh render of the page.
+func (b *tab) Fresh(patience time.Duration) {
+	b.t.Helper()
+	eventually(b.t, patience, func() error {
+		different, err := tryEval[string](b, `fetch(location.href).then(answer => answer.text()).then(`+difference+`)`)
+		if err == nil && different != "" {
+			err = errors.New(different)
+		}
+		return err
+	})
+	if doubles := eval[[]string](b, doubled); len(doubles) > 0 {
+		b.t.Errorf("the ids %q are there twice", doubles)
+	}
+}
+
+// doubled are the ids that more than one element has.
+const doubled = `[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)`
+
+// Is waits until the expression has this value.
+func (b *tab) Is(expression, want string) {
+	b.t.Helper()
+	eventually(b.t, 5*time.Second, func() error {
+		got, err := tryEval[string](b, "Promise.resolve("+expression+").then(String)")
+		if err == nil && got != want {
+			err = fmt.Errorf("%s is %q, want %q", expression, got, want)
+		}
+		return err
+	})
+}
+
+// At waits until the page at this path and query is there.
+func (b *tab) At(address string) {
+	b.t.Helper()
+	b.Is(`document.readyState === 'complete' && location.pathname + location.search`, address)
+}
+
+// Hide tells the page that it is hidden, or that it is seen again.
+func (b *tab) Hide(hidden bool) {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf(`(() => {
+		Object.defineProperty(document, 'hidden', { value: %t, configurable: true });
+		Object.defineProperty(document, 'visibilityState', { value: document.hidden ? 'hidden' : 'visible', configurable: true });
+		document.dispatchEvent(new Event('visibilitychange'));
+		return true })()`, hidden))
 }

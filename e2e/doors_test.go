@@ -224,7 +224,7 @@ func TestDoors_ListsAreFiltered(t *testing.T) {
 		"?severity=critical,error":   16,
 		"?channel=http_api":          1,
 		"?source=src-1":              10,
-		"?q=number+1":                10,
+		"?q=%22number+1%22":          10,
 		"?from=2001-01-01T00:00:00Z": 31,
 		"?to=2001-01-01T00:00:00Z":   0,
 	} {

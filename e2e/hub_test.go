@@ -99,7 +99,7 @@ func launch(t testing.TB, o options) *process {
 	args = append(args, o.args...)
 	p := &process{t: t, log: newLogBuffer(), exit: make(chan struct{})}
 	p.cmd = exec.Command(args[0], args[1:]...)
-	p.cmd.Env = append(cleanEnv(), o.env...)
+	p.cmd.Env = append(append(cleanEnv(), "TZ=UTC"), o.env...)
 	p.cmd.Stderr = p.log
 	p.cmd.Stdout = p.log
 	// Its own process group: a wrapper's signals reach the hub too.

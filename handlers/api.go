@@ -31,6 +31,8 @@ func (h *Handler) apiRoutes(e *echo.Echo) {
 	e.GET(pathEvents, h.listEvents)
 	e.POST(pathEvents, h.postEvents)
 	e.GET(pathEvents+"/:id", h.getEvent)
+	e.POST(pathEvents+"/:id/ack", h.postEventAck)
+	e.DELETE(pathEvents+"/:id/ack", h.deleteEventAck)
 	e.GET("/api/stats", h.getStats)
 	e.GET("/api/config", h.getConfig)
 	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })
@@ -62,17 +64,23 @@ func (h *Handler) listEvents(c echo.Context) error {
 	if page.NextBefore > 0 {
 		next = &page.NextBefore
 	}
+	var searchedTo *string
+	if !page.SearchedTo.IsZero() {
+		to := models.FormatTime(page.SearchedTo)
+		searchedTo = &to
+	}
 	return answer(c, struct {
 		Events     []wire.Event      `json:"events"`
 		EmailLogs  []wire.EmailAlert `json:"email_logs"`
 		NextBefore *int64            `json:"next_before"`
-	}{wire.FromEvents(page.Events), wire.FromEmailAlerts(alerts), next})
+		SearchedTo *string           `json:"searched_to"` // null unless the search ended at its bound
+	}{wire.FromEvents(page.Events), wire.FromEmailAlerts(alerts), next, searchedTo})
 }
 
 func (h *Handler) getEvent(c echo.Context) error {
-	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+	id, err := pathID(c)
 	if err != nil {
-		return refuse(notFound)
+		return err
 	}
 	ctx := c.Request().Context()
 	event, err := h.svc.Event(ctx, id)
@@ -89,56 +97,21 @@ func (h *Handler) getEvent(c echo.Context) error {
 	}{wire.FromEvent(event), wire.FromEmailAlerts(alerts)})
 }
 
+// pathID is the id that an address names.
+func pathID(c echo.Context) (int64, error) {
+	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
+	if err != nil {
+		return 0, refuse(notFound)
+	}
+	return id, nil
+}
+
 func (h *Handler) getStats(c echo.Context) error {
 	stats, err := h.svc.Stats(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	return answer(c, statsAnswer{
-		TotalEvents: stats.Events,
-		Severity: severityCounts{
-			Info: stats.Severity[models.SeverityInfo], Warning: stats.Severity[models.SeverityWarning],
-			Error: stats.Severity[models.SeverityError], Critical: stats.Severity[models.SeverityCritical],
-		},
-		Channel: channelCounts{TCP: stats.Channel[models.ChannelTCP], HTTP: stats.Channel[models.ChannelHTTP]},
-		Email: emailCounts{
-			Sent: stats.Email[models.EmailSent], Failed: stats.Email[models.EmailFailed],
-			Skipped: stats.Email[models.EmailSkipped], Pending: stats.Email[models.EmailPending],
-		},
-		TCPMessages: stats.Process.TCPMessages, HTTPMessages: stats.Process.HTTPMessages,
-		EmailSentOK: stats.Process.EmailSentOK, EmailSentFail: stats.Process.EmailSentFail,
-	})
-}
-
-// statsAnswer has a member for everything that is counted, at zero too.
-type statsAnswer struct {
-	TotalEvents   int64          `json:"total_events"`
-	Severity      severityCounts `json:"severity"`
-	Channel       channelCounts  `json:"channel"`
-	Email         emailCounts    `json:"email"`
-	TCPMessages   int64          `json:"tcp_messages"` // since the start of the process, as all that follow
-	HTTPMessages  int64          `json:"http_messages"`
-	EmailSentOK   int64          `json:"email_sent_ok"`
-	EmailSentFail int64          `json:"email_sent_fail"`
-}
-
-type severityCounts struct {
-	Info     int64 `json:"info"`
-	Warning  int64 `json:"warning"`
-	Error    int64 `json:"error"`
-	Critical int64 `json:"critical"`
-}
-
-type channelCounts struct {
-	TCP  int64 `json:"tcp_socket"`
-	HTTP int64 `json:"http_api"`
-}
-
-type emailCounts struct {
-	Sent    int64 `json:"sent"`
-	Failed  int64 `json:"failed"`
-	Skipped int64 `json:"skipped"`
-	Pending int64 `json:"pending"`
+	return answer(c, wire.FromStats(stats))
 }
 
 func (h *Handler) getConfig(c echo.Context) error {

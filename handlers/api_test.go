@@ -18,10 +18,10 @@ func TestListEvents_NewestFirstWithTheEmailLog(t *testing.T) {
 	send(t, server, "POST", "/api/events", `[{"source":"a","severity":"error","message":"one"},{"source":"b","message":"two"}]`)
 	_, body := send(t, server, "GET", "/api/events?limit=20", "")
 	want := `{"events":[` +
-		`{"id":2,"created_at":"2026-11-23T18:30:00.123456Z","source":"b","severity":"info","message":"two","channel":"http_api","raw_payload":"{\"source\":\"b\",\"message\":\"two\"}"},` +
-		`{"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"error","message":"one","channel":"http_api","raw_payload":"{\"source\":\"a\",\"severity\":\"error\",\"message\":\"one\"}"}],` +
+		`{"id":2,"created_at":"2026-11-23T18:30:00.123456Z","source":"b","severity":"info","message":"two","channel":"http_api","raw_payload":"{\"source\":\"b\",\"message\":\"two\"}","acked_at":null,"acked_by":null},` +
+		`{"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"error","message":"one","channel":"http_api","raw_payload":"{\"source\":\"a\",\"severity\":\"error\",\"message\":\"one\"}","acked_at":null,"acked_by":null}],` +
 		`"email_logs":[{"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":"noc@example.net","status":"pending","detail":null,"attempts":0,"next_attempt_at":"2026-11-23T18:30:00.123456Z"}],` +
-		`"next_before":2}`
+		`"next_before":2,"searched_to":null}`
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("page (-want +got):\n%s", diff)
 	}
@@ -32,7 +32,7 @@ func TestListEvents_NewestFirstWithTheEmailLog(t *testing.T) {
 
 func TestListEvents_EmptyListsAreLists(t *testing.T) {
 	_, body := send(t, serve(t, &fakeService{}), "GET", "/api/events", "")
-	if want := `{"events":[],"email_logs":[],"next_before":null}`; body != want {
+	if want := `{"events":[],"email_logs":[],"next_before":null,"searched_to":null}`; body != want {
 		t.Errorf("got %s, want %s", body, want)
 	}
 }
@@ -61,6 +61,7 @@ func TestListEvents_Filters(t *testing.T) {
 		"?severity=error&severity=critical,":  {Limit: 50, Severities: []models.Severity{"error", "critical"}},
 		"?channel=tcp_socket":                 {Limit: 50, Channels: []models.Channel{"tcp_socket"}},
 		"?source=a%20b&q=ca%C3%ADda%25&limit": {Limit: 50, Source: "a b", Text: "caída%"},
+		"?ack=no":                             {Limit: 50, Unacked: true},
 	}
 	for target, want := range tests {
 		answer, body := send(t, server, "GET", "/api/events"+target, "")
@@ -95,6 +96,7 @@ func TestListEvents_NamesWrongParameters(t *testing.T) {
 		"severity=loud":                        {"severity"},
 		"severity=error,Error":                 {"severity"},
 		"channel=udp":                          {"channel"},
+		"ack=yes":                              {"ack"},
 		"q=%ff":                                {"q"},
 		"q=" + strings.Repeat("x", 301):        {"q"},
 		"q=%zz":                                {"query"},

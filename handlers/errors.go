@@ -34,6 +34,8 @@ var (
 	notFound         = failure{404, "not_found", "Not found", "There is nothing at this address.", 0}
 	methodNotAllowed = failure{405, "method_not_allowed", "Method not allowed", "The Allow header lists the methods of this address.", 0}
 	keyConflict      = failure{409, "key_conflict", "Idempotency key reused", "This source used the key before, with other content. Nothing was stored.", 0}
+	importing        = failure{409, "importing", "Import under way", "Another import is under way. Try again when it is finished.", 0}
+	importTooLarge   = failure{413, "import_too_large", "Import too large", "A file to import holds at most 100 MB. Nothing was stored.", 0}
 	tooLarge         = failure{413, "too_large", "Too large", "A batch holds at most 1000 events in 1 MiB, any other body 64 KiB. Nothing was stored.", 0}
 	unsupportedType  = failure{415, "unsupported_media_type", "Unsupported media type", "Send application/json or application/x-ndjson.", 0}
 	internal         = failure{500, "internal_error", "Internal error", "The hub's log tells more under this request id.", 0}
@@ -53,6 +55,8 @@ var failures = []struct {
 	{models.ErrInvalid, invalidEvent},
 	{models.ErrKeyConflict, keyConflict},
 	{models.ErrNotFound, notFound},
+	{models.ErrImporting, importing},
+	{models.ErrImportTooLarge, importTooLarge},
 	{models.ErrBusy, busy},
 	{models.ErrUnavailable, unavailable},
 	{models.ErrClosed, shuttingDown},

@@ -3,9 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -59,15 +57,10 @@ func (h *Handler) postEvents(c echo.Context) error {
 	if !utf8.ValidString(key) {
 		return refuse(invalidEvent, fieldError{headerKey, "must be UTF-8"})
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if err != nil {
-		var tooLong *http.MaxBytesError
-		if errors.As(err, &tooLong) {
-			return err
-		}
-		return refuse(badRequest)
+		return err
 	}
-	body = bytes.TrimPrefix(body, []byte("\uFEFF"))
 	from := wire.Origin{Channel: models.ChannelHTTP, Peer: c.RealIP(), Key: key}
 	var items [][]byte
 	switch {

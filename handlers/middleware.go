@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -154,21 +155,30 @@ func sameOriginWrites(next echo.HandlerFunc) echo.HandlerFunc {
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		limit := int64(maxBody)
-		if c.Path() == pathEvents {
-			limit = maxBatchBody
-		}
 		r := c.Request()
+		switch c.Path() {
+		case pathEvents:
+			limit = maxBatchBody
+		case pathImport:
+			r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, maxImportBody)
+			return next(c) // which has a page of its own for more
+		}
 		if r.ContentLength > limit {
-			if r.Header.Get("Expect") == "" {
-				// The sender is in the middle of its body. One look over a limit
-				// of nothing makes net/http hang up in the way that lets it read
-				// the answer first; else a reset may overtake that.
-				_, _ = http.MaxBytesReader(c.Response().Writer, r.Body, 0).Read(make([]byte, 1))
-			}
+			hangUp(c)
 			return refuse(tooLarge)
 		}
 		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, limit)
 		return next(c)
+	}
+}
+
+// hangUp ends the connection of a sender that is in the middle of a body that
+// nobody reads. One look over a limit of nothing makes net/http do it in the
+// way that lets the sender read the answer first; else a reset may overtake
+// that.
+func hangUp(c echo.Context) {
+	if r := c.Request(); r.Header.Get("Expect") == "" {
+		_, _ = http.MaxBytesReader(c.Response().Writer, r.Body, 0).Read(make([]byte, 1))
 	}
 }
 
@@ -177,9 +187,14 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 func headAsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
-			r = r.WithContext(r.Context())
+			r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
 			r.Method = http.MethodGet
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+type headKey struct{}
+
+// headOnly reports whether nobody will see the body of the answer.
+func headOnly(c echo.Context) bool { return c.Request().Context().Value(headKey{}) != nil }

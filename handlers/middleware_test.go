@@ -22,6 +22,7 @@ import (
 func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 	fine, broken := serve(t, &fakeService{}), serve(t, &fakeService{fail: errors.New("broken"), panics: true})
 	large := strings.Repeat("x", maxBatchBody+1)
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	tests := []struct {
 		name               string
 		server             *httptest.Server
@@ -30,6 +31,15 @@ func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 		status             int
 	}{
 		{"page", fine, "GET", "/", "", nil, 200},
+		{"results for htmx", fine, "GET", "/events", "", []string{"HX-Request", "true", "HX-Target", "results"}, 200},
+		{"question before acknowledging", fine, "GET", "/events/ack-all", "", nil, 200},
+		{"question for a name", fine, "POST", "/events/ack", "id=1", form, 200},
+		{"acknowledged", fine, "POST", "/events/ack", "id=1&by=Ana", append(form, "HX-Request", "true"), 204},
+		{"unacknowledged", fine, "POST", "/events/unack", "id=1", append(form, "HX-Request", "true"), 204},
+		{"all acknowledged", fine, "POST", "/events/ack-all", "upto=9&by=Ana", append(form, "HX-Request", "true"), 204},
+		{"name", fine, "POST", "/name", "by=Ana", append(form, "HX-Request", "true"), 204},
+		{"no event to acknowledge", fine, "POST", "/api/events/9/ack", `{"by":"Ana"}`, nil, 404},
+		{"foreign acknowledgement", fine, "POST", "/events/ack", "id=1&by=Ana", append(form, "Sec-Fetch-Site", "cross-site"), 403},
 		{"static file", fine, "GET", static.URL("css/panel.css"), "", nil, 200},
 		{"list", fine, "GET", "/api/events", "", nil, 200},
 		{"stored", fine, "POST", "/api/events", "{}", nil, 201},
@@ -114,6 +124,7 @@ func TestForeignPagesWriteNothing_OnAnySpellingOfThePath(t *testing.T) {
 		"/api/x/../events", "/../api/events", "/./api/events", "/api/%65vents", "/%61pi/events", "/api%2Fevents", "/api/events%00",
 		"/api/events;x", "/api/events?x=/static/", "/static/../api/events", "/ws/../api/events", "/api\\events",
 		"http://hub.example.net/api/events", "/", "/create", "/events",
+		"/events/ack", "/events/unack", "/events/ack-all", "/name", "/api/events/1/ack", "/events//ack", "/events/%61ck",
 	}
 	foreign := []string{
 		"Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site", "Origin: https://evil.example.net", "Origin: null",
@@ -193,14 +204,42 @@ func TestOptionsListsTheMethods(t *testing.T) {
 
 func TestErrorsForPeopleArePages(t *testing.T) {
 	server := serve(t, &fakeService{})
-	for _, headers := range [][]string{{"Accept", "text/html,application/xhtml+xml;q=0.9"}, {"HX-Request", "true"}} {
-		answer, body := send(t, server, "GET", "/nothing", "", headers...)
-		if answer.StatusCode != 404 || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") || strings.Contains(body, `"error"`) {
-			t.Errorf("%v: %d %s\n%.300s", headers, answer.StatusCode, answer.Header.Get("Content-Type"), body)
-		}
+	answer, body := send(t, server, "GET", "/nothing", "", "Accept", "text/html,application/xhtml+xml;q=0.9")
+	if answer.StatusCode != 404 || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") || strings.Contains(body, `"request_id"`) {
+		t.Errorf("%d %s\n%.300s", answer.StatusCode, answer.Header.Get("Content-Type"), body)
 	}
 	if answer, _ := send(t, server, "GET", "/nothing", ""); answer.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a program gets %s", answer.Header.Get("Content-Type"))
+	}
+}
+
+// What htmx asked for stays away, the page as it is, and a toast tells it.
+func TestErrorsForHTMXAreToasts(t *testing.T) {
+	server := serve(t, &fakeService{fail: errors.New("SELECT secret")})
+	for target, tt := range map[string]struct {
+		method string
+		status int
+		want   string
+	}{
+		"/nothing":       {"GET", 404, "No encontrado"},
+		"/events?q=x":    {"GET", 500, "Algo ha fallado"},
+		"/events/1":      {"GET", 500, "Algo ha fallado"},
+		"/events/ack":    {"POST", 400, "No se puede atender"},
+		"/events/unack":  {"POST", 400, "No se puede atender"},
+		"/name?by=x":     {"POST", 422, "Escribe tu nombre."},
+		"/events/2?tz=x": {"PUT", 405, "No se puede atender"},
+	} {
+		answer, body := send(t, server, tt.method, target, "", "HX-Request", "true", "Accept-Language", "es")
+		toast := toastOf(t, answer)
+		if answer.StatusCode != tt.status || toast.Tone != "error" || toast.Undo != "" || answer.Header.Get("HX-Reswap") != "none" || body != "" {
+			t.Errorf("%s: %d %+v %q", target, answer.StatusCode, toast, body)
+		}
+		if !strings.HasPrefix(toast.Text, tt.want) || strings.Contains(toast.Text, "SELECT") {
+			t.Errorf("%s: %q, want %q", target, toast.Text, tt.want)
+		}
+		if id := answer.Header.Get("X-Request-Id"); tt.status != 422 && !strings.Contains(toast.Text, id) {
+			t.Errorf("%s: %q does not name %s", target, toast.Text, id)
+		}
 	}
 }
 

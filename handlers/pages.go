@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -24,109 +25,93 @@ func (h *Handler) pageRoutes(e *echo.Echo) {
 	e.GET(static.Prefix+"*", echo.WrapHandler(static.Handler()))
 }
 
-func (h *Handler) getDashboard(c echo.Context) error {
-	ctx := reader(c)
-	stats, err := h.svc.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	events, err := h.svc.Events(ctx, models.EventFilter{Limit: views.DashboardCap})
-	if err != nil {
-		return err
-	}
-	alerts, err := h.svc.EmailAlerts(ctx, models.EmailFilter{Limit: views.DashboardCap})
-	if err != nil {
-		return err
-	}
-	p := h.page(ctx, c, views.SectionDashboard, i18n.T(ctx, "nav.dashboard"))
-	p.Live, p.Refresh = true, true
-	return render(ctx, c, http.StatusOK, views.Dashboard(p, views.DashboardData{
-		Stats: stats, Events: events.Events, Alerts: alerts, Samples: h.samples(c),
-	}))
-}
-
-// getEventsPage shows the newest events, live, or those before ?before=.
-func (h *Handler) getEventsPage(c echo.Context) error {
-	ctx := reader(c)
-	before, err := before(c)
-	if err != nil {
-		return err
-	}
-	page, err := h.svc.Events(ctx, models.EventFilter{Before: before, Limit: views.EventsCap})
-	if err != nil {
-		return err
-	}
-	p := h.page(ctx, c, views.SectionEvents, i18n.T(ctx, "nav.events"))
-	p.Live, p.Refresh = before == 0, before == 0
-	return render(ctx, c, http.StatusOK, views.Events(p, views.EventsData{
-		Events: page.Events, Before: before, Next: page.NextBefore, Samples: h.samples(c),
-	}))
-}
-
-func (h *Handler) getEventPage(c echo.Context) error {
-	ctx := reader(c)
-	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
-	if err != nil {
-		return models.ErrNotFound
-	}
-	event, err := h.svc.Event(ctx, id)
-	if err != nil {
-		return err
-	}
-	alerts, err := h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: []int64{id}, Limit: views.AlertsCap})
-	if err != nil {
-		return err
-	}
-	p := h.page(ctx, c, views.SectionEvents, i18n.T(ctx, "event.title", "ID", strconv.FormatInt(id, 10)))
-	return render(ctx, c, http.StatusOK, views.Event(p, views.EventData{Event: event, Alerts: alerts}))
-}
-
-// getAlerts shows the newest emails, live, or those before ?before=.
-func (h *Handler) getAlerts(c echo.Context) error {
-	ctx := reader(c)
-	before, err := before(c)
-	if err != nil {
-		return err
-	}
-	stats, err := h.svc.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	// One more than is shown tells whether there are older ones.
-	alerts, err := h.svc.EmailAlerts(ctx, models.EmailFilter{Before: before, Limit: views.AlertsCap + 1})
-	if err != nil {
-		return err
-	}
-	d := views.AlertsData{Stats: stats, Alerts: alerts, Before: before, SMTPConfigured: h.info.SMTPConfigured}
-	if len(alerts) > views.AlertsCap {
-		d.Alerts = alerts[:views.AlertsCap]
-		d.Next = d.Alerts[views.AlertsCap-1].ID
-	}
-	p := h.page(ctx, c, views.SectionAlerts, i18n.T(ctx, "nav.alerts"))
-	p.Live = before == 0
-	return render(ctx, c, http.StatusOK, views.Alerts(p, d))
-}
-
-func (h *Handler) getAudit(c echo.Context) error {
-	ctx := reader(c)
-	stats, err := h.svc.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	p := h.page(ctx, c, views.SectionAudit, i18n.T(ctx, "nav.audit"))
-	p.Live = true
-	return render(ctx, c, http.StatusOK, views.Audit(p, stats))
-}
-
 // before reads ?before=, the bound of an older page; 0 without one.
 func before(c echo.Context) (int64, error) {
-	text := c.QueryParam("before")
-	if text == "" {
-		return 0, nil
-	}
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id < 1 {
-		return 0, refuse(invalidParameter, fieldError{"before", "must be the number of an event"})
+	p := parameters{values: c.QueryParams()}
+	id := p.integer("before", 0, 1, maxID)
+	if len(p.wrong) > 0 {
+		return 0, refuse(invalidParameter, p.wrong...)
 	}
 	return id, nil
 }
+
+// span reads ?range=, the day without one.
+func span(c echo.Context) (models.Range, error) {
+	switch r := models.Range(c.QueryParam("range")); {
+	case r == "":
+		return models.Range24h, nil
+	case r.Valid():
+		return r, nil
+	}
+	return "", refuse(invalidParameter, fieldError{"range", "must be one of 15m, 1h, 6h, 24h, 7d"})
+}
+
+// rowsRead is how many events a table reads to fill its rows: repeats share
+// one.
+const rowsRead = 400
+
+// rows makes the rows of a page of events, with what became of their emails.
+// page.NextBefore then continues after the last event that they hold.
+func (h *Handler) rows(ctx context.Context, page *models.EventPage, limit int) ([]views.Row, error) {
+	rows := views.Group(page.Events, nil, limit)
+	held := 0
+	var escalated []int64
+	for i := range rows {
+		held += rows[i].N
+		if rows[i].Event.Severity.Escalates() {
+			escalated = append(escalated, rows[i].Event.ID)
+		}
+	}
+	if held < len(page.Events) {
+		page.NextBefore = page.Events[held-1].ID
+	}
+	if len(escalated) == 0 {
+		return rows, nil
+	}
+	alerts, err := h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: escalated, Limit: models.MaxLimit})
+	if err != nil {
+		return nil, err
+	}
+	mail := views.MailByEvent(alerts)
+	for i := range rows {
+		rows[i].Mail = mail[rows[i].Event.ID]
+	}
+	return rows, nil
+}
+
+// getAudit compares a range with the one before it.
+func (h *Handler) getAudit(c echo.Context) error {
+	ctx := reader(c)
+	r, err := span(c)
+	if err != nil {
+		return err
+	}
+	figures, err := h.figures(ctx, 0)
+	if err != nil {
+		return err
+	}
+	d := views.AuditData{Range: r, Stats: figures.stats, Ingest: h.ingest(), At: h.now()}
+	d.Ingest.Behind = h.svc.Index().Behind
+	now, earlier, err := h.compare(ctx, r)
+	if err != nil {
+		return err
+	}
+	d.Now, d.Before = now.Total(), earlier
+	p := h.page(ctx, c, views.SectionAudit, i18n.T(ctx, "nav.audit"))
+	p.Header = figures.header()
+	openSocket(ctx, &p, "audit", map[string][]string{"range": {string(r)}})
+	return render(ctx, c, http.StatusOK, views.Audit(p, d))
+}
+
+// compare counts a range, bar by bar, and the one before it.
+func (h *Handler) compare(ctx context.Context, r models.Range) (models.Series, models.Counts, error) {
+	window := r.Window(h.now())
+	series, err := h.svc.Series(ctx, window)
+	if err != nil {
+		return models.Series{}, models.Counts{}, err
+	}
+	earlier, err := h.svc.Series(ctx, window.Before())
+	return series, earlier.Total(), err
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -18,6 +18,9 @@ import (
 	"alerthub/wire"
 )
 
+// suggestions is how many known sources a page suggests.
+const suggestions = 200
+
 func (h *Handler) getCreate(c echo.Context) error {
 	ctx := reader(c)
 	return h.answerForm(ctx, c, http.StatusOK, emptyForm(""))
@@ -57,8 +60,17 @@ func (h *Handler) answerForm(ctx context.Context, c echo.Context, status int, fo
 	if isFragment(c) {
 		return render(ctx, c, status, views.Form(form))
 	}
-	p := h.page(ctx, c, views.SectionCreate, i18n.T(ctx, "nav.create"))
-	return render(ctx, c, status, views.Create(p, form, h.samples(c)))
+	p, err := h.pageWithCounts(ctx, c, views.SectionCreate, i18n.T(ctx, "nav.create"))
+	if err != nil {
+		return err
+	}
+	sources, err := h.svc.Sources(ctx, suggestions)
+	if err != nil {
+		return err
+	}
+	return render(ctx, c, status, views.Create(p, form, views.CreateData{
+		Samples: h.samples(c), Sources: sources, Recipients: h.info.Recipients, Panels: h.ingest().Panels, MaxImport: models.MaxImport,
+	}))
 }
 
 // emptyForm is a form for one more event, with a key of its own.
@@ -69,18 +81,23 @@ func emptyForm(source string) views.EventForm {
 // readForm takes what was typed from the body alone: a link must not fill it.
 // Browsers send the line ends of a text area as CRLF; they count as one.
 func readForm(c echo.Context) (views.EventForm, error) {
-	r := c.Request()
-	if err := r.ParseForm(); err != nil {
-		if p := problemOf(err); p.Status == http.StatusRequestEntityTooLarge {
-			return views.EventForm{}, err
-		}
-		return views.EventForm{}, refuse(badRequest)
+	if err := parseForm(c); err != nil {
+		return views.EventForm{}, err
 	}
-	typed := func(name string) string { return strings.ToValidUTF8(r.PostForm.Get(name), "\uFFFD") }
+	typed := func(name string) string { return strings.ToValidUTF8(c.Request().PostForm.Get(name), "\uFFFD") }
 	return views.EventForm{
 		Source: typed("source"), Severity: typed("severity"), Key: typed("key"),
 		Message: strings.ReplaceAll(typed("message"), "\r\n", "\n"),
 	}, nil
+}
+
+// parseForm reads a form's body.
+func parseForm(c echo.Context) error {
+	err := c.Request().ParseForm()
+	if err == nil || problemOf(err).Status == http.StatusRequestEntityTooLarge {
+		return err
+	}
+	return refuse(badRequest)
 }
 
 // check notes what is wrong with the fields. A person can correct what a

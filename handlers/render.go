@@ -5,55 +5,88 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"alerthub/i18n"
+	"alerthub/models"
 	"alerthub/static"
 	"alerthub/views"
 )
-
-// themeCookie keeps a person's choice of light or dark; the panel's script
-// writes it.
-const themeCookie = "theme"
-
-// choiceAge is how long the choice of a language is kept, in seconds.
-const choiceAge = 365 * 24 * 60 * 60
 
 // assets is immutable: the files are embedded.
 var assets = views.Assets{
 	Stylesheet:     static.URL("css/panel.css"),
 	Script:         static.URL("js/all.js"),
 	Favicon:        static.URL("img/favicon.svg"),
+	FaviconAlert:   static.URL("img/favicon-alert.svg"),
 	FaviconOffline: static.URL("img/favicon-offline.svg"),
 }
 
-// reader is the request's context in the language of the person who asks. A
-// language chosen by ?lang= is kept in a cookie.
+// reader is the request's context in the language and the time zone of the
+// person who asks. What the address chooses is kept in cookies.
 func reader(c echo.Context) context.Context {
 	r := c.Request()
-	lang := i18n.Match(r)
-	if _, chosen := i18n.Parse(r.URL.Query().Get("lang")); chosen {
-		c.SetCookie(&http.Cookie{
-			Name: i18n.CookieName, Value: lang.String(), Path: "/", MaxAge: choiceAge,
-			HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		})
-	}
-	return i18n.WithLang(r.Context(), lang)
+	keepChoices(c)
+	zone, _ := i18n.MatchZone(r)
+	return i18n.WithZone(i18n.WithLang(r.Context(), i18n.Match(r)), zone)
 }
 
 // page is what the layout needs to know of this request.
 func (h *Handler) page(ctx context.Context, c echo.Context, section views.Section, title string) views.Page {
+	_, utc := i18n.MatchZone(c.Request())
 	p := views.Page{
 		Title: title, Section: section, OtherURL: otherLanguage(ctx, c, section),
 		Version: h.info.Version, Health: h.svc.Health(), Assets: assets,
+		Name: nameOf(c), UTC: utc, Compact: isCompact(c), Toasts: justDone(ctx, c),
 	}
-	if cookie, err := c.Cookie(themeCookie); err == nil && (cookie.Value == "light" || cookie.Value == "dark") {
-		p.Theme = cookie.Value
+	if theme := cookie(c, themeCookie); theme == "light" || theme == "dark" {
+		p.Theme = theme
 	}
 	return p
+}
+
+// figures are the counts that a page's header, and most pages, show.
+type figures struct {
+	stats     models.Stats
+	attention models.Attention
+}
+
+// figures reads them, with at most limit of the events that need attention.
+func (h *Handler) figures(ctx context.Context, limit int) (figures, error) {
+	stats, err := h.svc.Stats(ctx)
+	if err != nil {
+		return figures{}, err
+	}
+	attention, err := h.svc.Attention(ctx, limit)
+	return figures{stats, attention}, err
+}
+
+func (f *figures) header() views.HeaderData {
+	return views.HeaderData{Critical: f.attention.Critical, FailedEmails: f.stats.Email[models.EmailFailed]}
+}
+
+// pageWithCounts is page with its header's counts, for pages that need no
+// more of the figures.
+func (h *Handler) pageWithCounts(ctx context.Context, c echo.Context, section views.Section, title string) (views.Page, error) {
+	p := h.page(ctx, c, section, title)
+	figures, err := h.figures(ctx, 0)
+	p.Header = figures.header()
+	return p, err
+}
+
+// openSocket gives a page its socket, which shows what values say in the
+// page's language and zone.
+func openSocket(ctx context.Context, p *views.Page, view string, values url.Values) {
+	values.Set("view", view)
+	values.Set("lang", i18n.FromContext(ctx).String())
+	if p.UTC {
+		values.Set(i18n.ChoiceCookie, i18n.ZoneUTCName)
+	}
+	p.Socket = "/ws?" + values.Encode()
 }
 
 // otherLanguage is this page in the language that it is not in: relative to
@@ -81,17 +114,20 @@ func render(ctx context.Context, c echo.Context, status int, component templ.Com
 	return c.HTMLBlob(status, b.Bytes())
 }
 
-// renderError answers a person: with a page, or, to a form that htmx sent,
-// with a sentence inside the form, which stays as it is. An error means that
-// nothing was sent.
+// renderError answers a person: with a page; to the form that htmx sent, with
+// a sentence inside it, which stays as it is; to anything else of htmx, with a
+// toast. An error means that nothing was sent.
 func (h *Handler) renderError(c echo.Context, status int) error {
 	ctx := reader(c)
 	d := views.ErrorData{Status: status, RequestID: requestID(c)}
-	if isFragment(c) {
+	switch {
+	case isFragment(c) && c.Request().Method == http.MethodPost && c.Path() == "/events":
 		header := c.Response().Header()
 		header.Set("HX-Retarget", "#trouble")
-		header.Set("HX-Reswap", "innerHTML")
+		header.Set(headerReswap, "innerHTML")
 		return render(ctx, c, status, views.Trouble(d))
+	case isFragment(c):
+		return toastError(c, status, i18n.T(ctx, "toast.error", "What", views.ErrorTitle(ctx, status), "ID", d.RequestID))
 	}
 	p := h.page(ctx, c, views.SectionNone, views.ErrorTitle(ctx, status))
 	return render(ctx, c, status, views.Error(p, d))
@@ -99,6 +135,11 @@ func (h *Handler) renderError(c echo.Context, status int) error {
 
 // isFragment reports whether htmx asks, for a part of the page that is open.
 func isFragment(c echo.Context) bool { return c.Request().Header.Get("HX-Request") == "true" }
+
+// wants reports whether htmx asks for the element with this id alone.
+func wants(c echo.Context, id string) bool {
+	return isFragment(c) && c.Request().Header.Get(headerTarget) == id
+}
 
 // hostNames are those that can stand in a command line as they are.
 var hostNames = regexp.MustCompile(`^[A-Za-z0-9.:-]{1,253}$`)

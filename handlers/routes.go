@@ -9,10 +9,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"alerthub/models"
+	"alerthub/views"
 )
 
 // Service is what the web door asks of the hub. All methods may be called
@@ -22,11 +24,45 @@ type Service interface {
 	// models.ErrUnknown: they may or may not be stored. Any other error, a
 	// context's too: none of them is.
 	Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error)
+	Health() models.Health
+
+	History
+	Figures
+	Acknowledgements
+}
+
+// History reads what is stored.
+type History interface {
 	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
+	EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error) // oldest first
+	EventsByID(ctx context.Context, ids []int64) ([]models.Event, error)             // those that there are
 	Event(ctx context.Context, id int64) (models.Event, error)
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
+	Match(ctx context.Context, f models.EventFilter) (models.Match, error)
+}
+
+// Figures reads what is counted. None of it looks at the events themselves.
+type Figures interface {
 	Stats(ctx context.Context) (models.Stats, error)
-	Health() models.Health
+	Series(ctx context.Context, w models.Window) (models.Series, error)
+	Attention(ctx context.Context, limit int) (models.Attention, error)
+	TopSources(ctx context.Context, w models.Window, n int) ([]models.SourceCount, error)
+	Sources(ctx context.Context, n int) ([]string, error) // the known ones, the most recent first
+	Index() models.IndexState
+}
+
+// Acknowledgements changes who has taken care of what. Each method answers
+// what it changed, and leaves events alone that are unknown or as wished
+// already.
+type Acknowledgements interface {
+	Acknowledge(ctx context.Context, ids []int64, ack models.Ack) ([]models.Event, error)
+	// AcknowledgeGroup takes an event, which must exist, and its earlier repeats.
+	AcknowledgeGroup(ctx context.Context, id int64, ack models.Ack) ([]models.Event, error)
+	// AcknowledgeAll takes every error and critical that f selects below f.Before.
+	// The token is UndoAll's, for a while; "" when nothing was changed.
+	AcknowledgeAll(ctx context.Context, f models.EventFilter, ack models.Ack) (token string, n int, err error)
+	Unacknowledge(ctx context.Context, ids []int64) ([]models.Event, error)
+	UndoAll(ctx context.Context, token string) (n int, err error)
 }
 
 // Sockets turns a request into a websocket and serves it until it ends.
@@ -42,26 +78,35 @@ type Info struct {
 	FeedPort       int
 	TCPPort        int
 	SMTPConfigured bool
+	SMTPMissing    []string // the settings that email lacks, by name
+	Recipients     []string // who gets the emails
 	Version        string
 }
 
-// Options is what New needs. Service, Sockets and Metrics are required; the
-// zero Logger discards.
+// Options is what New needs. Service, Sockets, Transfer and Metrics are
+// required; the zero Logger discards, the zero Ingest tells nothing, the zero
+// Now is time.Now.
 type Options struct {
-	Service Service
-	Sockets Sockets
-	Metrics http.Handler // serves /metrics
-	Info    Info
-	Logger  *slog.Logger
+	Service  Service
+	Sockets  Sockets
+	Transfer Transfer
+	Metrics  http.Handler            // serves /metrics
+	Ingest   func() views.IngestData // how the intake does
+	Info     Info
+	Logger   *slog.Logger
+	Now      func() time.Time
 }
 
 // Handler answers requests. Its fields are set once and only read afterwards.
 type Handler struct {
-	svc     Service
-	sockets Sockets
-	metrics http.Handler
-	info    Info
-	logger  *slog.Logger
+	svc      Service
+	sockets  Sockets
+	transfer Transfer
+	metrics  http.Handler
+	ingest   func() views.IngestData
+	info     Info
+	logger   *slog.Logger
+	now      func() time.Time
 }
 
 // New makes the handler of the panel's port: pages, API and sockets behind the
@@ -71,6 +116,8 @@ func New(o Options) http.Handler {
 	e := h.newEcho()
 	h.apiRoutes(e)
 	h.pageRoutes(e)
+	h.actionRoutes(e)
+	h.transferRoutes(e)
 	h.socketRoutes(e)
 	return headAsGet(e)
 }
@@ -79,7 +126,15 @@ func newHandler(o Options) *Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{svc: o.Service, sockets: o.Sockets, metrics: o.Metrics, info: o.Info, logger: o.Logger}
+	if o.Ingest == nil {
+		o.Ingest = func() views.IngestData { return views.IngestData{} }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Handler{
+		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, metrics: o.Metrics, ingest: o.Ingest, info: o.Info, logger: o.Logger, now: o.Now,
+	}
 }
 
 // newEcho makes a router without routes, with the middleware and the error

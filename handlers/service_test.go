@@ -31,6 +31,9 @@ type fakeService struct {
 	health       models.Health
 	stats        models.Stats
 	nextBefore   int64
+	searchedTo   time.Time
+	sources      []models.SourceCount
+	index        models.IndexState
 
 	mu      sync.Mutex
 	drafts  []models.Draft // of the events, by id-1
@@ -39,6 +42,10 @@ type fakeService struct {
 	groups  []int // sizes of the groups that were registered
 	filter  models.EventFilter
 	filterE models.EmailFilter
+	match   models.EventFilter // of the last Match
+	windows []models.Window    // of every Series and TopSources
+	acks    []models.Ack       // of every acknowledgement that was asked for
+	bulk    []models.Event     // what the last AcknowledgeAll changed
 }
 
 func (s *fakeService) Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
@@ -86,10 +93,35 @@ func (s *fakeService) register(d models.Draft) models.Receipt {
 func (s *fakeService) Events(_ context.Context, f models.EventFilter) (models.EventPage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.filter = f
-	events := slices.Clone(s.events)
-	slices.Reverse(events)
-	return models.EventPage{Events: events[:min(f.Limit, len(events))], NextBefore: s.nextBefore}, s.fail
+	if f.Before == 0 || f.Limit > 1 {
+		s.filter = f // not that of a look at one event's neighbours
+	}
+	var events []models.Event
+	for _, e := range slices.Backward(s.events) {
+		if (f.Before == 0 || e.ID < f.Before) && (len(f.Severities) == 0 || slices.Contains(f.Severities, e.Severity)) {
+			events = append(events, e)
+		}
+	}
+	return models.EventPage{Events: events[:min(f.Limit, len(events))], NextBefore: s.nextBefore, SearchedTo: s.searchedTo}, s.fail
+}
+
+func (s *fakeService) EventsAfter(_ context.Context, after int64, limit int) ([]models.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.events[min(int(after), len(s.events)):]
+	return events[:min(limit, len(events))], s.fail
+}
+
+func (s *fakeService) EventsByID(_ context.Context, ids []int64) ([]models.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var events []models.Event
+	for _, e := range slices.Backward(s.events) {
+		if slices.Contains(ids, e.ID) {
+			events = append(events, e)
+		}
+	}
+	return events, s.fail
 }
 
 func (s *fakeService) Event(_ context.Context, id int64) (models.Event, error) {
@@ -110,11 +142,11 @@ func (s *fakeService) EmailAlerts(_ context.Context, f models.EmailFilter) ([]mo
 	s.filterE = f
 	var out []models.EmailAlert
 	for _, a := range slices.Backward(s.alerts) {
-		if len(f.EventIDs) == 0 || slices.Contains(f.EventIDs, a.EventID) {
+		if (len(f.EventIDs) == 0 || slices.Contains(f.EventIDs, a.EventID)) && (f.Status == "" || f.Status == a.Status) && (f.Before == 0 || a.ID < f.Before) {
 			out = append(out, a)
 		}
 	}
-	return out, s.fail
+	return out[:min(f.Limit, len(out))], s.fail
 }
 
 func (s *fakeService) Stats(context.Context) (models.Stats, error) {
@@ -125,6 +157,123 @@ func (s *fakeService) Stats(context.Context) (models.Stats, error) {
 }
 
 func (s *fakeService) Health() models.Health { return s.health }
+
+func (s *fakeService) Index() models.IndexState { return s.index }
+
+func (s *fakeService) Match(_ context.Context, f models.EventFilter) (models.Match, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.match = f
+	return models.Match{Total: int64(len(s.events)), Exact: true}, s.fail
+}
+
+func (s *fakeService) Series(_ context.Context, w models.Window) (models.Series, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.windows = append(s.windows, w)
+	return models.Series{Window: w, Counts: make([]models.Counts, w.Bars())}, s.fail
+}
+
+func (s *fakeService) TopSources(_ context.Context, w models.Window, n int) ([]models.SourceCount, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.windows = append(s.windows, w)
+	return s.sources[:min(n, len(s.sources))], s.fail
+}
+
+func (s *fakeService) Sources(_ context.Context, n int) ([]string, error) {
+	names := make([]string, len(s.sources))
+	for i, source := range s.sources {
+		names[i] = source.Source
+	}
+	return names[:min(n, len(names))], s.fail
+}
+
+func (s *fakeService) Attention(_ context.Context, limit int) (models.Attention, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var a models.Attention
+	for _, e := range slices.Backward(s.events) {
+		if !e.NeedsAck() {
+			continue
+		}
+		if e.Severity == models.SeverityCritical {
+			a.Critical++
+		} else {
+			a.Errors++
+		}
+		if len(a.Events) < limit {
+			a.Events = append(a.Events, e)
+		}
+	}
+	return a, s.fail
+}
+
+func (s *fakeService) Acknowledge(_ context.Context, ids []int64, ack models.Ack) ([]models.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acks = append(s.acks, ack)
+	return s.change(func(e *models.Event) bool { return slices.Contains(ids, e.ID) && !e.Acked() }, ack)
+}
+
+func (s *fakeService) AcknowledgeGroup(_ context.Context, id int64, ack models.Ack) ([]models.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acks = append(s.acks, ack)
+	if id > int64(len(s.events)) {
+		return nil, fmt.Errorf("event %d: %w", id, models.ErrNotFound)
+	}
+	named := s.events[id-1]
+	return s.change(func(e *models.Event) bool {
+		return e.ID <= id && e.Source == named.Source && e.Message == named.Message && !e.Acked()
+	}, ack)
+}
+
+func (s *fakeService) AcknowledgeAll(_ context.Context, f models.EventFilter, ack models.Ack) (string, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acks, s.filter = append(s.acks, ack), f
+	changed, err := s.change(func(e *models.Event) bool { return e.ID < f.Before && e.NeedsAck() }, ack)
+	if s.bulk = changed; len(changed) == 0 {
+		return "", 0, err
+	}
+	return bulkToken, len(changed), err
+}
+
+// bulkToken names the last AcknowledgeAll.
+const bulkToken = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+func (s *fakeService) UndoAll(ctx context.Context, token string) (int, error) {
+	if token != bulkToken {
+		return 0, fmt.Errorf("undo: %w", models.ErrNotFound)
+	}
+	ids := make([]int64, len(s.bulk))
+	for i := range s.bulk {
+		ids[i] = s.bulk[i].ID
+	}
+	events, err := s.Unacknowledge(ctx, ids)
+	return len(events), err
+}
+
+func (s *fakeService) Unacknowledge(_ context.Context, ids []int64) ([]models.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.change(func(e *models.Event) bool { return slices.Contains(ids, e.ID) && e.Acked() }, models.Ack{})
+}
+
+// change gives the events that match this acknowledgement. The caller holds mu.
+func (s *fakeService) change(match func(*models.Event) bool, ack models.Ack) (changed []models.Event, err error) {
+	for i := range s.events {
+		if e := &s.events[i]; s.fail == nil && match(e) {
+			e.AckedAt, e.AckedBy, e.AckedPeer = time.Time{}, ack.By, ack.Peer
+			if ack.By != "" {
+				e.AckedAt = received.Add(time.Minute)
+			}
+			changed = append(changed, *e)
+		}
+	}
+	return changed, s.fail
+}
 
 // fakeSockets answers without a socket.
 type fakeSockets struct{}
@@ -140,16 +289,19 @@ func (fakeSockets) ServeFeed(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // testInfo is what the servers of these tests tell about themselves.
-var testInfo = Info{HTTPPort: 5080, FeedPort: 8767, TCPPort: 5090, SMTPConfigured: true, Version: "1.2.3"}
+var testInfo = Info{
+	HTTPPort: 5080, FeedPort: 8767, TCPPort: 5090, SMTPConfigured: true, Recipients: []string{"noc@example.net"}, Version: "1.2.3",
+}
 
 // testOptions are options around svc that log to t.
 func testOptions(t testing.TB, svc Service) Options {
 	return Options{
-		Service: svc, Sockets: fakeSockets{}, Info: testInfo,
+		Service: svc, Sockets: fakeSockets{}, Transfer: &fakeTransfer{}, Info: testInfo,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			_, _ = io.WriteString(w, "alerthub_up 1\n")
 		}),
+		Now:    func() time.Time { return received.Add(time.Second) },
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }

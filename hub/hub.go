@@ -31,6 +31,7 @@ type Store interface {
 
 	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
 	EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error)
+	EventsByID(ctx context.Context, ids []int64) ([]models.Event, error)
 	Event(ctx context.Context, id int64) (models.Event, error)
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
 	Stats(ctx context.Context) (models.Stats, error)
@@ -191,6 +192,12 @@ func New(store Store, live Live, mail Mail, cfg Config) *Hub {
 // or models.ErrUnavailable, none stored; or its context's error: the outcome
 // is unknown.
 func (h *Hub) Submit(ctx context.Context, drafts []models.Draft) (wait func(context.Context) ([]models.Receipt, error), err error) {
+	return h.submit(ctx, drafts, 0)
+}
+
+// submit is Submit for a caller that waits for room no longer than most, if
+// that is not 0.
+func (h *Hub) submit(ctx context.Context, drafts []models.Draft, most time.Duration) (wait func(context.Context) ([]models.Receipt, error), err error) {
 	if len(drafts) == 0 {
 		return func(context.Context) ([]models.Receipt, error) { return nil, nil }, nil
 	}
@@ -200,7 +207,7 @@ func (h *Hub) Submit(ctx context.Context, drafts []models.Draft) (wait func(cont
 	defer h.senders.Done()
 
 	places := min(int64(len(drafts)), int64(h.cfg.Queue))
-	if err := h.acquire(ctx, places); err != nil {
+	if err := h.acquire(ctx, places, most); err != nil {
 		return nil, err
 	}
 	now := h.cfg.Now().UTC().Truncate(time.Microsecond)
@@ -228,9 +235,14 @@ func (h *Hub) enter() bool {
 }
 
 // acquire takes places in the queue, first come first served.
-func (h *Hub) acquire(ctx context.Context, places int64) error {
+func (h *Hub) acquire(ctx context.Context, places int64, most time.Duration) error {
 	if h.room.TryAcquire(places) {
 		return nil
+	}
+	if most > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeoutCause(ctx, most, models.ErrBusy)
+		defer done()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -280,9 +292,7 @@ func (g *group) wait(ctx context.Context) ([]models.Receipt, error) {
 // nothing was stored; models.ErrUnknown that the context ended before the
 // outcome was known.
 func (h *Hub) Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
-	submitting, cancel := context.WithTimeoutCause(ctx, h.cfg.RegisterPatience, models.ErrBusy)
-	defer cancel()
-	wait, err := h.Submit(submitting, drafts)
+	wait, err := h.submit(ctx, drafts, h.cfg.RegisterPatience)
 	if err != nil {
 		return nil, err
 	}

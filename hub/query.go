@@ -125,6 +125,11 @@ func (h *Hub) EventsAfter(ctx context.Context, after int64, limit int) ([]models
 	return h.store.EventsAfter(ctx, after, limit)
 }
 
+// EventsByID returns those of ids that there are, newest first.
+func (h *Hub) EventsByID(ctx context.Context, ids []int64) ([]models.Event, error) {
+	return h.store.EventsByID(ctx, ids)
+}
+
 // Event returns one event, or models.ErrNotFound.
 func (h *Hub) Event(ctx context.Context, id int64) (models.Event, error) {
 	return h.store.Event(ctx, id)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -96,13 +97,13 @@ func TestT(t *testing.T) {
 	}{
 		{"plain", English, "sev.warning", nil, "Warning"},
 		{"plain, the other language", Spanish, "sev.warning", nil, "Aviso"},
-		{"numbers are grouped", Spanish, "create.source.hint", []any{"Max", 1080}, "De qué trata el evento, hasta 1.080 caracteres, por ejemplo core-rtr-mad-01."},
+		{"numbers are grouped", Spanish, "create.source.hint", []any{"Max", 1080}, "Hasta 1.080 caracteres, por ejemplo core-rtr-mad-01. Se sugieren los conocidos."},
 		{"texts are taken as they are", English, "mail.next", []any{"Time", "09:41:52"}, "Next attempt at 09:41:52."},
 		{"markup is not the catalogue's business", English, "mail.next", []any{"Time", "<b>{{.}}"}, "Next attempt at <b>{{.}}."},
-		{"one", English, "kpi.critical.sub", []any{"Count", int64(1)}, "1 error"},
-		{"several", English, "kpi.critical.sub", []any{"Count", int64(1403)}, "1,403 errors"},
-		{"none", Spanish, "kpi.critical.sub", []any{"Count", 0}, "0 errores"},
-		{"Spanish millions take a preposition", Spanish, "kpi.critical.sub", []any{"Count", int64(2000000)}, "2.000.000 de errores"},
+		{"one", English, "kpi.errors", []any{"Count", int64(1)}, "1 error"},
+		{"several", English, "kpi.errors", []any{"Count", int64(1403)}, "1,403 errors"},
+		{"none", Spanish, "kpi.errors", []any{"Count", 0}, "0 errores"},
+		{"Spanish millions take a preposition", Spanish, "kpi.errors", []any{"Count", int64(2000000)}, "2.000.000 de errores"},
 		{"an unknown key answers itself", English, "no.such.key", nil, "no.such.key"},
 	}
 	for _, test := range tests {
@@ -119,5 +120,27 @@ func TestT_plainWordsAllocateNothing(t *testing.T) {
 	ctx := in(Spanish)
 	if n := testing.AllocsPerRun(100, func() { T(ctx, "sev.critical") }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestNumbers_inBothLanguages(t *testing.T) {
+	en, es := in(English), in(Spanish)
+	for _, test := range []struct{ name, en, es, wantEN, wantES string }{
+		{"decimals", Decimal(en, 1204.56, 1), Decimal(es, 1204.56, 1), "1,204.6", "1.204,6"},
+		{"no decimals", Decimal(en, 2.4, 0), Decimal(es, 2.4, 0), "2", "2"},
+		{"negative", Decimal(en, -0.5, 1), Decimal(es, -0.5, 1), "\u22120.5", "\u22120,5"},
+		{"more", Signed(en, 1262), Signed(es, 1262), "+1,262", "+1.262"},
+		{"less", Signed(en, -1355), Signed(es, -1355), "\u22121,355", "\u22121.355"},
+		{"as before", Signed(en, 0), Signed(es, 0), "0", "0"},
+		{"change", Change(en, 106, 100), Change(es, 88, 100), "+6\u00a0%", "\u221212\u00a0%"},
+		{"bytes", Bytes(en, 999), Bytes(es, 1500), "999\u00a0B", "1,5\u00a0kB"},
+		{"megabytes", Bytes(en, 412_345_678), Bytes(es, 999_600), "412\u00a0MB", "1,0\u00a0MB"},
+		{"milliseconds", Duration(en, 3100*time.Microsecond), Duration(es, 3100*time.Microsecond), "3.1\u00a0ms", "3,1\u00a0ms"},
+		{"seconds", Duration(en, 12*time.Second), Duration(es, 1300*time.Millisecond), "12\u00a0s", "1,3\u00a0s"},
+		{"no time", Duration(en, 0), Duration(es, 0), "0\u00a0ms", "0\u00a0ms"},
+	} {
+		if test.en != test.wantEN || test.es != test.wantES {
+			t.Errorf("%s: got %q and %q, want %q and %q", test.name, test.en, test.es, test.wantEN, test.wantES)
+		}
 	}
 }

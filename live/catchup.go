@@ -3,23 +3,42 @@ package live
 import (
 	"context"
 	"slices"
+	"time"
 
 	"alerthub/models"
 	"alerthub/views"
 )
 
-// catchUp is what a page that joins is told, apart from the moment.
+const (
+	// missedRead bounds how far back single rows are looked for; a page that
+	// was away for longer is drawn anew.
+	missedRead = models.MaxLimit
+
+	// keptCatchUps bounds the different answers kept for pages that come back
+	// at the same time.
+	keptCatchUps = 16
+)
+
+// catchUp is what a page that joins or resumes asks, apart from the moment.
 type catchUp struct {
 	audience audience
 	since    int64
+	resumes  bool // it has heard everything but rows
 }
+
+// answer is what it is told: a table body, and everything else.
+type answer struct{ rows, parts []byte }
 
 // join tells v what it has not seen of everything that the others were told,
 // so that from then on the same frames fit them all.
 func (s *stage) join(ctx context.Context, v *viewer) {
-	if len(s.viewers) == 0 && len(s.late) == 0 {
-		s.told = s.panel.news.listen(true)
+	s.asOf = s.panel.changes.asOf()
+	if len(s.crowds) == 0 && len(s.late) == 0 {
+		s.panel.inbox.listen(true, func(id int64) { s.told = id })
+		s.panel.changes.listen(true)
 		s.health = s.source.Health()
+		s.minute = s.panel.now().Truncate(time.Minute)
+		s.meter.add(time.Now(), 0)
 	}
 	if v.since > s.told {
 		// The page was rendered after the last frame; the next one brings the
@@ -35,29 +54,173 @@ func (s *stage) join(ctx context.Context, v *viewer) {
 		}
 		v.since = -1
 	}
-	key := catchUp{v.audience, v.since}
-	messages, ok := s.caughtUp[key]
-	if !ok {
-		var err error
-		if messages, err = s.catchUp(ctx, key); err != nil {
+	c := s.crowds[v.audience]
+	if c == nil {
+		c = newCrowd(v.audience, v.query, s.panel.now())
+	}
+	if v.paused {
+		if err := s.joinPaused(ctx, c, v); err != nil {
 			s.refuse(ctx, v, err)
 			return
 		}
-		if s.caughtUp == nil || len(s.caughtUp) >= keptCatchUps {
-			s.caughtUp = make(map[catchUp][][]byte)
-		}
-		s.caughtUp[key] = messages
 	}
-	if s.viewers[v.audience] == nil {
-		s.viewers[v.audience] = make(map[*viewer]struct{})
+	changes, err := s.changedSince(ctx, c, v)
+	if err != nil {
+		s.refuse(ctx, v, err)
+		return
 	}
-	s.viewers[v.audience][v] = struct{}{}
-	v.write(messages)
+	if changes != nil {
+		v.write(changes)
+	}
+	if !s.catchUp(ctx, c, v, false) {
+		return
+	}
+	s.crowds[v.audience] = c
+	c.viewers[v] = struct{}{}
 }
 
-// keptCatchUps bounds the different answers kept for pages that come back at
-// the same time.
-const keptCatchUps = 16
+// joinPaused counts what a page that takes no rows has missed already.
+func (s *stage) joinPaused(ctx context.Context, c *crowd, v *viewer) error {
+	if v.since < 0 {
+		v.pause(s.told, v.at)
+		return nil
+	}
+	missed, _, err := s.missed(ctx, c, v.since) // of a long absence the newest: so many at least
+	v.pause(v.since, time.Time{})
+	v.missed = int64(len(missed))
+	for i := range missed {
+		v.worst[missed[i].Severity.Rank()]++
+	}
+	s.figuresDue = v.missed > 0 || s.figuresDue
+	return err
+}
+
+// catchUp writes to v what it misses up to told, and reports whether that
+// could be read.
+func (s *stage) catchUp(ctx context.Context, c *crowd, v *viewer, resumes bool) bool {
+	key := catchUp{c.audience, v.since, resumes}
+	if !v.stale.IsZero() {
+		key.since = -1
+	}
+	if v.paused { // it keeps the rows that it shows
+		key.since = s.told
+	}
+	told, ok := s.caughtUp[key]
+	if !ok {
+		var err error
+		if told, err = s.readCatchUp(ctx, c, key); err != nil {
+			s.refuse(ctx, v, err)
+			return false
+		}
+		if s.caughtUp == nil || len(s.caughtUp) >= keptCatchUps {
+			s.caughtUp = make(map[catchUp]answer)
+		}
+		s.caughtUp[key] = told
+	}
+	if v.paused {
+		v.write(slices.Concat(told.parts, s.beatFor(c, v.since, v.stale)))
+		return true
+	}
+	v.stale = time.Time{}
+	if told.rows != nil {
+		v.write(slices.Concat(told.rows, s.beatFor(c, s.told, c.behind)))
+	}
+	v.write(slices.Concat(told.parts, s.beatFor(c, s.told, c.behind)))
+	return true
+}
+
+// readCatchUp reads and renders what a page needs: rows, and unless it has
+// heard them the figures and what is wrong.
+func (s *stage) readCatchUp(ctx context.Context, c *crowd, key catchUp) (answer, error) {
+	var told answer
+	rows, err := s.rowsSince(ctx, c, key.since)
+	if err != nil {
+		return told, err
+	}
+	if rows != nil {
+		told.rows = s.render(&c.audience, rows)
+	}
+	var parts []component
+	if !key.resumes {
+		if parts, err = s.board.figures(ctx, c); err != nil {
+			return told, err
+		}
+		parts = append(parts, views.Notices(s.health, true))
+	}
+	if c.section == views.SectionEvents {
+		parts = append(parts, views.Pill(0, [4]int64{}))
+	}
+	told.parts = s.render(&c.audience, parts...)
+	return told, nil
+}
+
+// rowsSince is the table body for a page that shows events up to since; nil
+// when it needs none.
+func (s *stage) rowsSince(ctx context.Context, c *crowd, since int64) (component, error) {
+	if c.section != views.SectionEvents {
+		return s.whole(ctx, c)
+	}
+	if since == s.told {
+		return nil, nil
+	}
+	if since < 0 {
+		return s.whole(ctx, c)
+	}
+	missed, all, err := s.missed(ctx, c, since)
+	switch {
+	case err != nil:
+		return nil, err
+	case !all || len(missed) > views.EventsCap:
+		return s.whole(ctx, c)
+	case len(missed) == 0:
+		return nil, nil
+	}
+	rows := views.Group(missed, nil, len(missed))
+	mail, err := s.mailOf(ctx, rows)
+	for i := range rows {
+		rows[i].Mail, rows[i].Fresh = mail[rows[i].Event.ID], true
+	}
+	return views.RowsFrame(rows, s.told, nil), err
+}
+
+// missed is the events after since that match, the newest first. When since is
+// too long ago for all, it is those among the newest missedRead ids.
+func (s *stage) missed(ctx context.Context, c *crowd, since int64) (missed []models.Event, all bool, err error) {
+	after := max(since, s.told-missedRead)
+	if after >= s.told {
+		return nil, true, nil
+	}
+	events, err := s.source.EventsAfter(ctx, after, int(s.told-after))
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range slices.Backward(events) {
+		if e.ID <= s.told && (c.matcher == nil || c.matcher.Match(&e)) {
+			missed = append(missed, e)
+		}
+	}
+	return missed, after == since, nil
+}
+
+// obey pauses or resumes the rows of one page.
+func (s *stage) obey(ctx context.Context, o op) {
+	s.asOf = s.panel.changes.asOf()
+	v := o.viewer
+	c, joined := s.crowds[v.audience]
+	if joined {
+		_, joined = c.viewers[v]
+	}
+	switch {
+	case o.pause == v.paused:
+	case !joined: // it waits for the next frame, or is on its way out
+		v.paused = o.pause
+	case o.pause:
+		v.pause(s.told, c.behind)
+	default:
+		v.paused = false
+		s.catchUp(ctx, c, v, true)
+	}
+}
 
 // refuse ends a page that cannot be told what it missed: it asks again.
 func (s *stage) refuse(ctx context.Context, v *viewer, err error) {
@@ -70,10 +233,10 @@ func (s *stage) refuse(ctx context.Context, v *viewer, err error) {
 
 func (s *stage) leave(v *viewer) {
 	s.late = slices.DeleteFunc(s.late, func(l *viewer) bool { return l == v })
-	if viewers, ok := s.viewers[v.audience]; ok {
-		delete(viewers, v)
-		if len(viewers) == 0 {
-			delete(s.viewers, v.audience)
+	if c, ok := s.crowds[v.audience]; ok {
+		delete(c.viewers, v)
+		if len(c.viewers) == 0 {
+			delete(s.crowds, v.audience)
 		}
 	}
 	s.rest()
@@ -81,69 +244,13 @@ func (s *stage) leave(v *viewer) {
 
 // rest lets go of everything while no page is open.
 func (s *stage) rest() {
-	if len(s.viewers) == 0 && len(s.late) == 0 {
-		s.panel.news.listen(false)
-		s.waiting, s.statsDue = false, false
-		clear(s.caughtUp)
+	if len(s.crowds) > 0 || len(s.late) > 0 {
+		return
 	}
-}
-
-// catchUp reads and renders what a page needs: the events between since and
-// told when its table has room for them, else the newest; the newest emails;
-// the counters; what is wrong.
-func (s *stage) catchUp(ctx context.Context, key catchUp) ([][]byte, error) {
-	var parts []component
-	if limit := eventsCap(key.audience.section); limit > 0 {
-		rows, err := s.missed(ctx, key.since, limit)
-		if err != nil {
-			return nil, err
-		}
-		if rows != nil {
-			parts = append(parts, rows)
-		}
-	}
-	stats, err := s.source.Stats(ctx)
-	if err != nil {
-		return nil, err
-	}
-	parts = append(parts, figures(key.audience.section, stats)...)
-	parts = append(parts, views.Notices(s.health, true), views.Beat(s.told, s.panel.now()))
-	messages := [][]byte{s.render(key.audience.lang, parts...)}
-
-	if limit := alertsCap(key.audience.section); limit > 0 {
-		alerts, err := s.source.EmailAlerts(ctx, models.EmailFilter{Limit: limit})
-		if err != nil {
-			return nil, err
-		}
-		messages = append(messages, s.render(key.audience.lang, views.AllAlerts(alerts)))
-	}
-	return messages, nil
-}
-
-// missed is the table body for a page that shows events up to since; nil when
-// it misses none.
-func (s *stage) missed(ctx context.Context, since int64, limit int) (component, error) {
-	if since == s.told {
-		return nil, nil
-	}
-	if since >= 0 {
-		events, err := s.source.EventsAfter(ctx, since, limit+1)
-		if err != nil {
-			return nil, err
-		}
-		events = slices.DeleteFunc(events, func(e models.Event) bool { return e.ID > s.told })
-		if len(events) <= limit {
-			slices.Reverse(events)
-			return views.NewEvents(events, 0), nil
-		}
-	}
-	page, err := s.source.Events(ctx, models.EventFilter{Before: s.told + 1, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	var left int64
-	if since >= 0 {
-		left = max(0, s.told-since-int64(len(page.Events))) // ids have no holes
-	}
-	return views.AllEvents(page.Events, left), nil
+	s.panel.inbox.listen(false, func(int64) {})
+	s.panel.changes.listen(false)
+	s.rowsDue, s.urgentDue, s.figuresDue, s.anyBehind = false, false, false, false
+	s.meter = meter{}
+	s.forget()
+	s.board.forget()
 }

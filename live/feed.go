@@ -75,12 +75,12 @@ func (f *feed) run(ctx context.Context, source Source) {
 
 // forward encodes what waits in the inbox.
 func (f *feed) forward(ctx context.Context, source Source) {
-	batches, missed, upTo := f.inbox.take()
-	if missed {
-		f.reread(ctx, source, upTo)
+	got := f.inbox.take()
+	if got.missed {
+		f.reread(ctx, source, got.upTo)
 		return
 	}
-	for _, receipts := range batches {
+	for _, receipts := range got.batches {
 		entries := make([]entry, 0, len(receipts))
 		for i := range receipts {
 			if receipts[i].Recorded() {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -103,7 +104,7 @@ func TestFeed_SpeaksAsDocumented(t *testing.T) {
 
 func frames(t *testing.T, events []models.Event) (out []string) {
 	for _, e := range events {
-		b, err := wire.Marshal(wire.FromEvent(e))
+		b, err := wire.Marshal(wire.FeedEvent(wire.FromEvent(e)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,26 +234,31 @@ func TestFeed_LaggardGoesOnFromTheDatabase(t *testing.T) {
 }
 
 func TestFeed_ClientThatTakesNothingIsCut(t *testing.T) {
-	r := newRig(t, Config{WriteWait: time.Second}, 0)
-	stuck, _, err := (&websocket.Dialer{NetDial: smallBuffer}).Dial(r.url("/ws/events?batch=1"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stuck.Close()
-	good := r.subscribe(t, "")
-	const n = 400
-	r.commit(n, 32<<10)
-	if err := collect(good, 0, n); err != nil {
-		t.Error(err)
-	}
-	eventually(t, "the stuck client is cut", func() bool { return r.Counters().FeedClients == 1 })
-	if c := r.Counters(); c.Cut != 1 {
-		t.Errorf("%d clients counted as cut, want 1", c.Cut)
-	}
-	r.commit(1, 0)
-	if err := collect(good, n, n+1); err != nil {
-		t.Errorf("the good client afterwards: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const wait = 3 * time.Second
+		r := bubbleRig(t, Config{WriteWait: wait}, 0)
+		r.subscribe(t, "?batch=1") // takes the greeting and nothing else
+		good := r.subscribe(t, "")
+		const n = 400
+		r.commit(n, 32<<10)
+		if err := collect(good, 0, n); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(wait - time.Second)
+		synctest.Wait()
+		if c := r.Counters(); c.FeedClients != 2 {
+			t.Errorf("%d clients before the time is up, want 2", c.FeedClients)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if c := r.Counters(); c.FeedClients != 1 || c.Cut != 1 {
+			t.Errorf("%d clients are left and %d counted as cut, want 1 and 1", c.FeedClients, c.Cut)
+		}
+		r.commit(1, 0)
+		if err := collect(good, n, n+1); err != nil {
+			t.Errorf("the good client afterwards: %v", err)
+		}
+	})
 }
 
 func TestFeed_Since(t *testing.T) {
@@ -320,7 +326,7 @@ func TestFeed_RestsWithoutClients(t *testing.T) {
 			return r.feed.subscribers == 0
 		})
 		r.commit(20, 0)
-		if batches, _, _ := r.feed.inbox.take(); len(batches) > 0 {
+		if got := r.feed.inbox.take(); len(got.batches) > 0 {
 			t.Error("the inbox keeps what nobody will read")
 		}
 		r.feed.ring.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"alerthub/models"
 )
 
-// Bounds of what the committer handed over and the feed has not yet encoded.
+// Bounds of what the committer handed over and a reader has not yet taken.
 const (
 	inboxEvents = 32 << 10
 	inboxBytes  = 16 << 20
@@ -22,7 +22,9 @@ type inbox struct {
 	mu        sync.Mutex
 	last      int64 // newest id handed over, or known at start
 	listening bool
-	missed    bool // full: everything up to last was dropped
+	missed    bool  // full: everything up to last was dropped
+	total     int64 // events since listening began
+	taken     int64 // the same when the inbox was last emptied
 	batches   [][]models.Receipt
 	events    int
 	bytes     int
@@ -38,19 +40,24 @@ func (b *inbox) put(receipts []models.Receipt, last int64) {
 	}
 	b.mu.Lock()
 	b.last = max(b.last, last)
-	if !b.listening || b.missed {
+	if !b.listening {
 		b.mu.Unlock()
 		return
 	}
 	for i := range receipts {
 		e := &receipts[i].Event
 		b.bytes += len(e.RawPayload) + len(e.Message) + len(e.Source)
+		if receipts[i].Recorded() {
+			b.total++
+		}
 	}
 	b.events += len(receipts)
-	if b.events > inboxEvents || b.bytes > inboxBytes {
+	switch {
+	case b.missed:
+	case b.events > inboxEvents || b.bytes > inboxBytes:
 		b.missed = true
-		b.drop()
-	} else {
+		b.batches = nil
+	default:
 		b.batches = append(b.batches, receipts)
 	}
 	b.mu.Unlock()
@@ -60,15 +67,29 @@ func (b *inbox) put(receipts []models.Receipt, last int64) {
 	}
 }
 
-// take empties the inbox. When missed is true, everything up to upTo is to be
-// read from the database.
-func (b *inbox) take() (batches [][]models.Receipt, missed bool, upTo int64) {
+// parcel is what an inbox held.
+type parcel struct {
+	batches [][]models.Receipt
+	missed  bool  // there was more, so batches holds nothing
+	count   int64 // events, missed or not
+	upTo    int64 // the newest id: with missed, what to read from the database up to
+}
+
+// take empties the inbox.
+func (b *inbox) take() parcel {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	batches, missed = b.batches, b.missed
-	b.missed = false
+	p := parcel{b.batches, b.missed, b.total - b.taken, b.last}
+	b.taken = b.total
 	b.drop()
-	return batches, missed, b.last
+	return p
+}
+
+// counted is how many events came since listening began.
+func (b *inbox) counted() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.total
 }
 
 // listen starts or ends the keeping of receipts. It calls from with the newest
@@ -77,7 +98,7 @@ func (b *inbox) take() (batches [][]models.Receipt, missed bool, upTo int64) {
 func (b *inbox) listen(on bool, from func(id int64)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.listening, b.missed = on, false
+	b.listening, b.total, b.taken = on, 0, 0
 	b.drop()
 	from(b.last)
 }
@@ -96,7 +117,8 @@ func (b *inbox) start(id int64) {
 	b.last = max(b.last, id)
 }
 
-func (b *inbox) drop() { b.batches, b.events, b.bytes = nil, 0, 0 }
+// drop needs mu.
+func (b *inbox) drop() { b.batches, b.missed, b.events, b.bytes = nil, false, 0, 0 }
 
 // newest is the highest id that receipts recorded, or 0.
 func newest(receipts []models.Receipt) int64 {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"alerthub/models"
+	"alerthub/views"
 )
 
 // Source is where the truth is read. All methods may be called concurrently
@@ -28,9 +29,14 @@ import (
 type Source interface {
 	// EventsAfter returns at most limit events with greater ids, oldest first.
 	EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error)
+	// EventsByID returns those of ids that exist, newest first.
+	EventsByID(ctx context.Context, ids []int64) ([]models.Event, error)
 	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
 	Stats(ctx context.Context) (models.Stats, error)
+	Attention(ctx context.Context, limit int) (models.Attention, error)
+	Series(ctx context.Context, w models.Window) (models.Series, error)
+	TopSources(ctx context.Context, w models.Window, n int) ([]models.SourceCount, error)
 	Health() models.Health
 }
 
@@ -38,10 +44,15 @@ type Source interface {
 type Config struct {
 	Logger      *slog.Logger     // nil discards
 	Now         func() time.Time // the clock that is shown; nil is time.Now
+	Build       string           // names this build to pages, which tell when it has changed
 	MaxPanels   int              // open pages; more are answered 503. 0 means 1,000
 	MaxFeed     int              // feed clients; more are answered 503. 0 means 2,000
 	WriteWait   time.Duration    // a client that takes nothing for so long is cut. 0 means 5 s
 	PoliteClose time.Duration    // how long clients may take to leave in Close. 0 means 2 s
+
+	// Ingest says how the intake does, for the pages that show it; nil shows
+	// zeros. It may be called about once a second and must not block.
+	Ingest func() views.IngestData
 }
 
 // Counters is the state of the sockets, for metrics.
@@ -75,6 +86,9 @@ func New(cfg Config) *Live {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Ingest == nil {
+		cfg.Ingest = func() views.IngestData { return views.IngestData{} }
+	}
 	if cfg.MaxPanels == 0 {
 		cfg.MaxPanels = 1000
 	}
@@ -107,7 +121,7 @@ func (l *Live) Run(ctx context.Context, source Source) error {
 	if !ok {
 		return nil
 	}
-	l.panel.news.start(stats.LastEventID)
+	l.panel.inbox.start(stats.LastEventID)
 	l.feed.inbox.start(stats.LastEventID)
 	l.source = source
 	close(l.ready)
@@ -143,18 +157,31 @@ func (l *Live) where(ctx context.Context, source Source) (models.Stats, bool) {
 // call. It never blocks.
 func (l *Live) EventsRecorded(receipts []models.Receipt) {
 	last := newest(receipts)
-	l.panel.news.events(receipts, last)
+	l.panel.inbox.put(receipts, last)
 	l.feed.inbox.put(receipts, last)
 }
 
+// EventsChanged takes the new state of events that were recorded before: they
+// were acknowledged, or that was taken back. It never blocks.
+func (l *Live) EventsChanged(events []models.Event) { l.panel.changes.events(events) }
+
+// EventsImported says that many events, and emails of theirs, have become
+// visible at once, with any ids up to last; the feed does not tell of them. It
+// never blocks.
+func (l *Live) EventsImported(last int64) {
+	l.panel.inbox.start(last)
+	l.panel.changes.everything()
+}
+
 // AlertUpdated takes the new state of one email. It never blocks.
-func (l *Live) AlertUpdated(a models.EmailAlert) { l.panel.news.alert(a) }
+func (l *Live) AlertUpdated(a models.EmailAlert) { l.panel.changes.alert(a) }
 
 // ServePanel makes a websocket of r that carries HTML frames for one page, and
-// returns when it has ended. ?view= is dashboard, events, alerts or audit,
-// ?lang= en or es, ?since= the newest event that the page shows. Only pages of
-// the panel's own origin may ask. The error says why no socket was made; the
-// answer has been written then.
+// returns when it has ended. ?view= is dashboard, events, event, alerts or
+// audit, ?lang= en or es, ?since= the newest event that the page shows,
+// ?at= when it last heard a beat, ?paused=1 begins without rows; the rest are the page's own parameters. Only
+// pages of the panel's own origin may ask. The error says why no socket was
+// made; the answer has been written then.
 func (l *Live) ServePanel(w http.ResponseWriter, r *http.Request) error {
 	if err := l.await(w, r); err != nil {
 		return err
@@ -211,7 +238,3 @@ func (l *Live) Counters() Counters {
 		Deliveries:  l.feed.deliveries.Load(),
 	}
 }
-
-// EventsChanged takes events whose acknowledgement changed. No page shows
-// acknowledgements yet. It never blocks.
-func (l *Live) EventsChanged([]models.Event) {}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"alerthub/models"
-	"alerthub/static"
+	"alerthub/query"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,19 +31,26 @@ var received = time.Date(2026, 11, 23, 18, 30, 0, 123456000, time.UTC)
 // commits and hand-overs follow each other as the committer's do.
 type truth struct {
 	order sync.Mutex
-	reads atomic.Int64
+	reads atomic.Int64 // of tables
+	seen  atomic.Int64 // reads of anything
 
 	mu     sync.Mutex
-	events []models.Event // oldest first; ids ascend, with holes if a test wants them
+	events []models.Event // oldest first, ids from 1 on without holes
 	alerts []models.EmailAlert
 	health models.Health
 	fail   error // of every read
 }
 
+// begin counts a read, and takes mu.
+func (s *truth) begin() func() {
+	s.seen.Add(1)
+	s.mu.Lock()
+	return s.mu.Unlock
+}
+
 func (s *truth) EventsAfter(_ context.Context, after int64, limit int) ([]models.Event, error) {
 	s.reads.Add(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.begin()()
 	from := slices.IndexFunc(s.events, func(e models.Event) bool { return e.ID > after })
 	if from < 0 || s.fail != nil {
 		return nil, s.fail
@@ -50,13 +58,23 @@ func (s *truth) EventsAfter(_ context.Context, after int64, limit int) ([]models
 	return slices.Clone(s.events[from:min(len(s.events), from+limit)]), nil
 }
 
+func (s *truth) EventsByID(_ context.Context, ids []int64) (found []models.Event, err error) {
+	defer s.begin()()
+	for _, e := range slices.Backward(s.events) {
+		if slices.Contains(ids, e.ID) {
+			found = append(found, e)
+		}
+	}
+	return found, s.fail
+}
+
 func (s *truth) Events(_ context.Context, f models.EventFilter) (models.EventPage, error) {
 	s.reads.Add(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.begin()()
 	var page models.EventPage
+	matcher := query.Compile(f)
 	for _, e := range slices.Backward(s.events) {
-		if f.Before > 0 && e.ID >= f.Before {
+		if f.Before > 0 && e.ID >= f.Before || !matcher.Match(&e) {
 			continue
 		}
 		if len(page.Events) == f.Limit {
@@ -67,18 +85,52 @@ func (s *truth) Events(_ context.Context, f models.EventFilter) (models.EventPag
 	return page, s.fail
 }
 
-func (s *truth) EmailAlerts(_ context.Context, f models.EmailFilter) ([]models.EmailAlert, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	newest := slices.Clone(s.alerts)
-	slices.Reverse(newest)
-	return newest[:min(len(newest), f.Limit)], s.fail
+func (s *truth) EmailAlerts(_ context.Context, f models.EmailFilter) (found []models.EmailAlert, err error) {
+	defer s.begin()()
+	for _, a := range slices.Backward(s.alerts) {
+		if len(found) < f.Limit && (f.Status == "" || f.Status == a.Status) &&
+			(f.EventIDs == nil || slices.Contains(f.EventIDs, a.EventID)) {
+			found = append(found, a)
+		}
+	}
+	return found, s.fail
+}
+
+func (s *truth) Attention(_ context.Context, limit int) (a models.Attention, err error) {
+	defer s.begin()()
+	for _, e := range slices.Backward(s.events) {
+		if !e.NeedsAck() {
+			continue
+		}
+		if e.Severity == models.SeverityCritical {
+			a.Critical++
+		} else {
+			a.Errors++
+		}
+		if len(a.Events) < limit {
+			a.Events = append(a.Events, e)
+		}
+	}
+	return a, s.fail
+}
+
+func (s *truth) Series(_ context.Context, w models.Window) (models.Series, error) {
+	defer s.begin()()
+	return models.Series{Window: w, Counts: make([]models.Counts, w.Bars())}, s.fail
+}
+
+func (s *truth) TopSources(context.Context, models.Window, int) ([]models.SourceCount, error) {
+	defer s.begin()()
+	return nil, s.fail
 }
 
 func (s *truth) Stats(context.Context) (models.Stats, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return models.Stats{Events: int64(len(s.events)), LastEventID: s.last()}, s.fail
+	defer s.begin()()
+	stats := models.Stats{Events: int64(len(s.events)), LastEventID: s.last(), Email: make(map[models.EmailStatus]int64)}
+	for i := range s.alerts {
+		stats.Email[s.alerts[i].Status]++
+	}
+	return stats, s.fail
 }
 
 func (s *truth) Health() models.Health {
@@ -101,36 +153,92 @@ func (s *truth) set(change func(*truth)) {
 	change(s)
 }
 
-// insert stores n events as one commit, without telling anybody. payload is
+// insert stores n warnings as one commit, without telling anybody. payload is
 // the size of each raw payload.
 func (s *truth) insert(n, payload int) []models.Receipt {
+	return s.insertEach(n, func(e *models.Event) { e.CreatedAt, e.RawPayload = received, strings.Repeat("x", payload) })
+}
+
+// insertEach stores n warnings, two seconds apart, that change has had its way with.
+func (s *truth) insertEach(n int, change func(e *models.Event)) []models.Receipt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	receipts := make([]models.Receipt, n)
 	for i := range receipts {
 		id := s.last() + 1
 		e := models.Event{
-			ID: id, CreatedAt: received, Source: "sw-1", Severity: models.SeverityWarning,
-			Message: fmt.Sprintf("message %d", id), Channel: models.ChannelTCP, RawPayload: strings.Repeat("x", payload),
+			ID: id, CreatedAt: received.Add(time.Duration(id) * 2 * time.Second), Source: "sw-1",
+			Severity: models.SeverityWarning, Message: fmt.Sprintf("message %d", id), Channel: models.ChannelTCP,
 		}
+		change(&e)
 		s.events = append(s.events, e)
 		receipts[i] = models.Receipt{Event: e}
 	}
 	return receipts
 }
 
+// mail stores a pending email of each receipt's event, born with it.
+func (s *truth) mail(receipts []models.Receipt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range receipts {
+		a := models.EmailAlert{ID: int64(len(s.alerts) + 1), EventID: receipts[i].Event.ID, Status: models.EmailPending}
+		s.alerts = append(s.alerts, a)
+		receipts[i].Alerts = []models.EmailAlert{a}
+	}
+}
+
 // rig is a Live on a real server.
 type rig struct {
 	*Live
+	t      *testing.T
 	truth  *truth
 	server *httptest.Server
+	dialer websocket.Dialer
 	log    *strings.Builder // read it after stop
 	stop   func()
 }
 
 func newRig(t *testing.T, cfg Config, stored int) *rig {
 	t.Helper()
-	r := &rig{truth: &truth{}, log: &strings.Builder{}}
+	return startRig(t, cfg, stored, nil)
+}
+
+// bubbleRig is newRig on pipes, for a bubble of testing/synctest: time goes by
+// at once, and the same on every machine.
+func bubbleRig(t *testing.T, cfg Config, stored int) *rig {
+	t.Helper()
+	return startRig(t, cfg, stored, &pipes{conns: make(chan net.Conn), closed: make(chan struct{})})
+}
+
+// pipes is a network of one server.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Dial(_, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	p.conns <- server
+	return client, nil
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+func startRig(t *testing.T, cfg Config, stored int, network *pipes) *rig {
+	t.Helper()
+	r := &rig{t: t, truth: &truth{}, log: &strings.Builder{}}
 	r.truth.insert(stored, 0)
 	cfg.Logger = slog.New(slog.NewTextHandler(r.log, nil))
 	if cfg.PoliteClose == 0 {
@@ -140,9 +248,12 @@ func newRig(t *testing.T, cfg Config, stored int) *rig {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, req *http.Request) { _ = r.ServePanel(w, req) })
 	mux.HandleFunc("/ws/events", func(w http.ResponseWriter, req *http.Request) { _ = r.ServeFeed(w, req) })
-	mux.Handle(static.Prefix, static.Handler())
-	mux.HandleFunc("/", r.servePage)
-	r.server = httptest.NewServer(mux)
+	r.server = httptest.NewUnstartedServer(mux)
+	if network != nil {
+		r.server.Listener.Close()
+		r.server.Listener, r.dialer.NetDial = network, network.Dial
+	}
+	r.server.Start()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx, r.truth) }()
@@ -168,11 +279,51 @@ func (r *rig) commit(n, payload int) {
 	r.EventsRecorded(r.truth.insert(n, payload))
 }
 
+// commitEach is commit for events that change has had its way with; those that
+// escalate cause an email.
+func (r *rig) commitEach(n int, change func(e *models.Event)) {
+	r.truth.order.Lock()
+	defer r.truth.order.Unlock()
+	receipts := r.truth.insertEach(n, change)
+	for i := range receipts {
+		if receipts[i].Event.Severity.Escalates() {
+			r.truth.mail(receipts[i : i+1])
+		}
+	}
+	r.EventsRecorded(receipts)
+}
+
+// ack acknowledges events, or takes that back, and tells it.
+func (r *rig) ack(by string, ids ...int64) {
+	var changed []models.Event
+	r.truth.set(func(s *truth) {
+		for _, id := range ids {
+			e := &s.events[id-1]
+			e.AckedBy, e.AckedAt = by, time.Time{}
+			if by != "" {
+				e.AckedAt = received
+			}
+			changed = append(changed, *e)
+		}
+	})
+	r.EventsChanged(changed)
+}
+
+// deliver ends an email and tells it.
+func (r *rig) deliver(id int64, status models.EmailStatus) {
+	var a models.EmailAlert
+	r.truth.set(func(s *truth) {
+		s.alerts[id-1].Status = status
+		a = s.alerts[id-1]
+	})
+	r.AlertUpdated(a)
+}
+
 func (r *rig) url(path string) string { return "ws" + strings.TrimPrefix(r.server.URL, "http") + path }
 
 func (r *rig) dial(t *testing.T, path string) *websocket.Conn {
 	t.Helper()
-	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), r.url(path), nil)
+	conn, response, err := r.dialer.DialContext(t.Context(), r.url(path), nil)
 	if err != nil {
 		t.Fatalf("dial %s: %v, %v", path, err, response)
 	}

@@ -5,12 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/olahol/melody"
-
-	"alerthub/i18n"
 	"alerthub/models"
 	"alerthub/views"
 )
@@ -18,54 +16,56 @@ import (
 // Pacing of the frames of one page. What a browser can draw is a matter of
 // frames, about 40 ms of its main thread each with rowsPerFrame rows.
 const (
-	calmGap   = time.Second / 4 // below busyRate
-	busyGap   = time.Second / 2
-	busyRate  = 20 // events a second
-	statsGap  = time.Second
-	beatEvery = 2 * time.Second
+	calmGap    = time.Second / 4 // below busyRate
+	busyGap    = time.Second / 2
+	busyRate   = 20 // events a second
+	calmAfter  = 2 * time.Second
+	figuresGap = time.Second
+	beatEvery  = 2 * time.Second
+
+	// rendering is how long before its socket a page may have been read from
+	// the database, if it does not say when it last heard of us.
+	rendering = 10 * time.Second
 
 	// panelBuffer is how many frames may wait for one page: some ten seconds
 	// of the busiest pace, longer than a write may take.
 	panelBuffer = 64
 )
 
-// audience is whom one rendered frame fits.
-type audience struct {
-	section views.Section
-	lang    i18n.Lang
-}
-
 // panel is the live half of the pages. One goroutine, run, owns who is there,
 // what they were told, and every write to them, so that a page that joins sees
 // neither a gap nor a double.
 type panel struct {
-	news    *news
+	inbox   *inbox
+	changes *changes
 	sockets *sockets
 	logger  *slog.Logger
 	now     func() time.Time
+	build   string
+	began   time.Time
+	ingest  func() views.IngestData
+	zones   sync.Map // *time.Location by name, so that one zone is one audience
 	frames  atomic.Int64
 
 	joins   chan *viewer
 	leaves  chan *viewer
-	stopped chan struct{} // closed when nobody reads joins and leaves any more
-}
-
-// viewer is one open page.
-type viewer struct {
-	panel    *panel
-	audience audience
-	since    int64 // the newest event that the page shows; -1 when it did not say
-	session  *melody.Session
+	ops     chan op
+	stopped chan struct{} // closed when nobody reads joins, leaves and ops any more
 }
 
 func newPanel(cfg Config) *panel {
 	return &panel{
-		news:    newNews(),
+		inbox:   newInbox(),
+		changes: newChanges(cfg.Now),
 		sockets: newSockets(panelBuffer, cfg.MaxPanels, sameOrigin, cfg),
 		logger:  cfg.Logger,
 		now:     cfg.Now,
+		build:   cfg.Build,
+		began:   cfg.Now(),
+		ingest:  cfg.Ingest,
 		joins:   make(chan *viewer),
 		leaves:  make(chan *viewer),
+		ops:     make(chan op),
 		stopped: make(chan struct{}),
 	}
 }
@@ -74,54 +74,26 @@ func newPanel(cfg Config) *panel {
 func (p *panel) stop() { close(p.stopped) }
 
 func (p *panel) serve(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	v := &viewer{panel: p, since: -1}
-	v.audience.section = views.Section(query.Get("view"))
-	v.audience.lang = i18n.Match(r)
-	switch v.audience.section {
-	case views.SectionDashboard, views.SectionEvents, views.SectionAlerts, views.SectionAudit:
-	default:
-		http.Error(w, "view must be dashboard, events, alerts or audit", http.StatusBadRequest)
-		return &models.FieldError{Field: "view", Reason: "names no live page"}
+	values := r.URL.Query()
+	a, q, err := readAudience(r, values, p.now())
+	if err != nil {
+		http.Error(w, "view must be dashboard, events, event, alerts or audit", http.StatusBadRequest)
+		return err
 	}
-	if since, err := strconv.ParseInt(query.Get("since"), 10, 64); err == nil && since >= 0 {
+	zone, _ := p.zones.LoadOrStore(a.zone.String(), a.zone)
+	a.zone = zone.(*time.Location)
+	v := &viewer{panel: p, audience: a, query: q, since: -1, paused: values.Get("paused") == "1"}
+	if since, err := strconv.ParseInt(values.Get("since"), 10, 64); err == nil && since >= 0 {
 		v.since = since
 	}
+	v.at, err = models.ParseTime(values.Get("at"))
+	if v.back = err == nil; !v.back {
+		v.at = p.now().Add(-rendering)
+		if v.at.Before(p.began) {
+			v.at = p.began // another process would have said when
+		}
+	}
 	return p.sockets.serve(w, r, v)
-}
-
-func (v *viewer) connected(s *melody.Session) {
-	v.session = s
-	select {
-	case v.panel.joins <- v:
-	case <-v.panel.stopped:
-		_ = s.CloseWithMsg(restartMessage())
-	}
-}
-
-func (v *viewer) disconnected() {
-	select {
-	case v.panel.leaves <- v:
-	case <-v.panel.stopped:
-	}
-}
-
-func (v *viewer) message([]byte) {} // a page has nothing to say here
-func (v *viewer) sent(int)       {}
-
-// write hands messages to the page. A page too slow to take them is cut, and
-// catches up when it comes back.
-func (v *viewer) write(messages [][]byte) {
-	for _, m := range messages {
-		_ = v.session.Write(m) // fails on a closed session only, whose end is on its way
-		v.panel.frames.Add(1)
-	}
-}
-
-// retryLater ends the page's socket because what it needs cannot be read now.
-// The page then says that it is not live, which is true.
-func (v *viewer) retryLater() {
-	_ = v.session.CloseWithMsg(melody.FormatCloseMessage(melody.CloseTryAgainLater, "try again"))
 }
 
 // frameGap is the time from a frame with rows events, the first since elapsed
@@ -135,7 +107,7 @@ func frameGap(rows int64, elapsed time.Duration) time.Duration {
 
 // run draws until ctx ends.
 func (p *panel) run(ctx context.Context, source Source) {
-	s := &stage{panel: p, source: source, viewers: make(map[audience]map[*viewer]struct{})}
+	s := newStage(p, source)
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
 	frame := time.NewTimer(0)
@@ -148,14 +120,19 @@ func (p *panel) run(ctx context.Context, source Source) {
 			s.join(ctx, v)
 		case v := <-p.leaves:
 			s.leave(v)
-		case <-p.news.notify:
-			s.waiting = true
+		case o := <-p.ops:
+			s.obey(ctx, o)
+		case <-p.inbox.notify:
+			s.rowsDue = true
+		case <-p.changes.notify:
+			s.rowsDue = true
+			s.urgentDue = s.urgentDue || p.changes.acked()
 		case <-beat.C:
 			s.beat()
 		case <-frame.C:
 		}
-		if now := time.Now(); s.due(now) {
-			s.draw(ctx, now)
+		if s.due(time.Now()) {
+			s.draw(ctx, time.Now())
 		}
 		if at, ok := s.next(); ok {
 			frame.Reset(time.Until(at))

@@ -36,7 +36,7 @@ type entry struct {
 func (e entry) object() []byte { return e.frame[len(eventPrefix) : len(e.frame)-1] }
 
 func encodeEvent(e models.Event) (entry, error) {
-	object, err := wire.Marshal(wire.FromEvent(e))
+	object, err := wire.Marshal(wire.FeedEvent(wire.FromEvent(e)))
 	if err != nil {
 		return entry{}, err
 	}

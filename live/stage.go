@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"slices"
 	"time"
 
-	"alerthub/i18n"
 	"alerthub/models"
 	"alerthub/views"
 )
@@ -21,34 +19,55 @@ type component interface {
 type stage struct {
 	panel  *panel
 	source Source
+	board  board
 
-	viewers map[audience]map[*viewer]struct{}
-	late    []*viewer // show more than the others were told; they wait for the next frame
-	told    int64     // newest event that every viewer was told of
+	crowds map[audience]*crowd
+	late   []*viewer // show more than the others were told; they wait for the next frame
+	told   int64     // newest event that every viewer was told of
+	asOf   time.Time // changes that came before were told, or are by what is being sent: what beats say
 
-	waiting   bool // there may be news
-	lastFrame time.Time
-	nextFrame time.Time
+	rowsDue   bool // there may be news
+	lastRows  time.Time
+	nextRows  time.Time
+	calmAt    time.Time // when tables that are behind are drawn anew, unless another burst comes
+	anyBehind bool      // some crowd is behind
 
-	statsDue  bool // the counters moved since they were last drawn
-	nextStats time.Time
+	urgentDue   bool // what waits for a person has changed
+	nextUrgent  time.Time
+	figuresDue  bool // the counters moved, or time did, since they were last drawn
+	nextFigures time.Time
+	minute      time.Time // of the figures
 
 	health models.Health // as last drawn
+	meter  meter
 
-	// caughtUp holds what was sent to pages that joined since the last frame:
-	// after a restart a thousand pages come back with the same question.
-	caughtUp map[catchUp][][]byte
+	// What was read and rendered since the last frame: after a restart a
+	// thousand pages come back with the same question.
+	caughtUp map[catchUp]answer
+	tables   memo[table, []views.Row]
+	outbox   memo[models.EmailStatus, []views.AlertLine]
+}
+
+func newStage(p *panel, source Source) *stage {
+	return &stage{
+		panel:  p,
+		source: source,
+		board:  board{source: source, ingest: p.ingest, now: p.now},
+		crowds: make(map[audience]*crowd),
+	}
 }
 
 // next is when something is to be drawn.
 func (s *stage) next() (at time.Time, ok bool) {
-	switch {
-	case s.waiting:
-		return s.nextFrame, true
-	case s.statsDue:
-		return s.nextStats, true
+	for _, due := range []struct {
+		is bool
+		at time.Time
+	}{{s.rowsDue, s.nextRows}, {s.urgentDue, s.nextUrgent}, {s.figuresDue, s.nextFigures}, {s.anyBehind, s.calmAt}} {
+		if due.is && (!ok || due.at.Before(at)) {
+			at, ok = due.at, true
+		}
 	}
-	return time.Time{}, false
+	return at, ok
 }
 
 func (s *stage) due(now time.Time) bool {
@@ -56,127 +75,102 @@ func (s *stage) due(now time.Time) bool {
 	return ok && !now.Before(at)
 }
 
-// draw sends one frame with the news to everybody, rendered once for each
-// audience.
+// draw sends what is due to everybody, rendered once for each audience.
 func (s *stage) draw(ctx context.Context, now time.Time) {
-	s.waiting = false
-	news := s.panel.news.take()
-	s.told = news.last
-	if !news.quiet() {
-		s.statsDue = true
-		s.nextFrame = now.Add(frameGap(news.count, now.Sub(s.lastFrame)))
-		s.lastFrame = now
+	s.asOf = s.panel.changes.asOf()
+	var d *digest
+	if s.rowsDue && !now.Before(s.nextRows) {
+		d = s.gather(ctx, now)
 	}
-	var stats *models.Stats
-	if s.statsDue && !now.Before(s.nextStats) {
-		s.statsDue = false
-		s.nextStats = now.Add(statsGap)
-		if read, err := s.source.Stats(ctx); err == nil {
-			stats = &read
-		} else if ctx.Err() == nil {
-			s.statsDue = true
-			s.panel.logger.Warn("live cannot read the counters", "error", err)
+	figures := s.figuresDue && !now.Before(s.nextFigures)
+	urgent := s.urgentDue && !now.Before(s.nextUrgent)
+	s.prepare(figures, urgent, now)
+	s.forget()
+	for _, c := range s.crowds {
+		f := frame{}
+		if d != nil {
+			s.compose(ctx, &f, c, d)
+		}
+		f.parts = append(f.parts, s.count(ctx, c, figures, urgent)...)
+		s.send(c, &f, figures)
+	}
+	if s.anyBehind && !now.Before(s.calmAt) {
+		s.redraw(ctx, now)
+	}
+	if d != nil {
+		late := s.late
+		s.late = nil
+		for _, v := range late {
+			s.join(ctx, v)
 		}
 	}
+}
+
+// forget lets what was read for this moment be read anew.
+func (s *stage) forget() {
 	clear(s.caughtUp)
-	for a, viewers := range s.viewers {
-		messages := s.newsFor(a, news, stats)
-		for v := range viewers {
-			v.write(messages)
-		}
+	clear(s.tables)
+	clear(s.outbox)
+}
+
+// prepare has the figures that are due read anew, and says when they may be next.
+func (s *stage) prepare(figures, urgent bool, now time.Time) {
+	if figures {
+		s.board.forget()
+		s.figuresDue, s.nextFigures = false, now.Add(figuresGap)
+		s.minute = s.panel.now().Truncate(time.Minute)
 	}
-	late := s.late
-	s.late = nil
-	for _, v := range late {
-		s.join(ctx, v)
+	if urgent {
+		s.board.forgetWaiting()
+	}
+	if figures || urgent {
+		s.urgentDue, s.nextUrgent = false, now.Add(calmGap)
 	}
 }
 
-// beat tells everybody that the connection lives, and what is wrong when that
-// has changed.
-func (s *stage) beat() {
-	health := s.source.Health()
-	changed := health != s.health
-	s.health = health
-	clear(s.caughtUp)
-	for a, viewers := range s.viewers {
-		parts := []component{views.Beat(s.told, s.panel.now())}
-		if changed {
-			parts = append(parts, views.Notices(health, true))
-		}
-		message := s.render(a.lang, parts...)
-		for v := range viewers {
-			v.write([][]byte{message})
-		}
+// count is the figures for c that are due. When they cannot be read they stay due.
+func (s *stage) count(ctx context.Context, c *crowd, figures, urgent bool) (parts []component) {
+	var err error
+	switch {
+	case figures:
+		parts, err = s.board.figures(ctx, c)
+	case urgent:
+		parts, err = s.board.urgent(ctx, &c.audience)
 	}
-}
-
-// newsFor is the messages of one frame. Each has at most one table body, and
-// that first.
-func (s *stage) newsFor(a audience, news bulletin, stats *models.Stats) [][]byte {
-	var messages [][]byte
-	var first []component
-	if limit := eventsCap(a.section); limit > 0 && news.count > 0 {
-		rows := slices.Clone(news.events[max(0, len(news.events)-limit):])
-		slices.Reverse(rows)
-		first = append(first, views.NewEvents(rows, news.count-int64(len(rows))))
+	if err == nil {
+		return parts
 	}
-	if stats != nil {
-		first = append(first, figures(a.section, *stats)...)
-	}
-	if len(first) > 0 {
-		messages = append(messages, s.render(a.lang, append(first, views.Beat(s.told, s.panel.now()))...))
-	}
-	if alertsCap(a.section) > 0 && len(news.born)+len(news.changed) > 0 {
-		var left, before int64
-		if n := len(news.born); n > 0 {
-			left, before = news.bornCount-int64(n), news.born[n-1].ID
-		}
-		alerts := slices.Concat(news.born, news.changed)
-		messages = append(messages, s.render(a.lang, views.NewAlerts(alerts, left, before)))
-	}
-	return messages
-}
-
-// figures are the counters that a page of section shows.
-func figures(section views.Section, stats models.Stats) []component {
-	switch section {
-	case views.SectionDashboard:
-		return []component{views.Counters(stats, true)}
-	case views.SectionAlerts:
-		return []component{views.AlertFigures(stats, true)}
-	case views.SectionAudit:
-		return []component{views.AuditTables(stats, true)}
+	s.figuresDue = true
+	if ctx.Err() == nil {
+		s.panel.logger.Warn("live cannot read the figures", "error", err)
 	}
 	return nil
 }
 
-// eventsCap is how many events a page of section shows, 0 for none.
-func eventsCap(section views.Section) int {
-	switch section {
-	case views.SectionDashboard:
-		return views.DashboardCap
-	case views.SectionEvents:
-		return views.EventsCap
+// beat tells everybody that the connection lives, and what is wrong when that
+// has changed. A new minute moves the figures.
+func (s *stage) beat() {
+	s.asOf = s.panel.changes.asOf()
+	s.meter.add(time.Now(), s.panel.inbox.counted())
+	if len(s.crowds) > 0 && !s.panel.now().Truncate(time.Minute).Equal(s.minute) {
+		s.figuresDue = true
 	}
-	return 0
+	health := s.source.Health()
+	changed := health != s.health
+	s.health = health
+	s.forget()
+	for _, c := range s.crowds {
+		f := frame{beat: true}
+		if changed {
+			f.parts = append(f.parts, views.Notices(health, true))
+		}
+		s.send(c, &f, false)
+	}
 }
 
-// alertsCap is how many emails a page of section shows, 0 for none.
-func alertsCap(section views.Section) int {
-	switch section {
-	case views.SectionDashboard:
-		return views.DashboardCap
-	case views.SectionAlerts:
-		return views.AlertsCap
-	}
-	return 0
-}
-
-// render makes one message. Rendering has a context of its own: one that is
-// cancelled would cut the message in the middle.
-func (s *stage) render(lang i18n.Lang, parts ...component) []byte {
-	ctx := i18n.WithLang(context.Background(), lang)
+// render makes a message, or a part of one.
+func (s *stage) render(a *audience, parts ...component) []byte {
+	ctx := a.context()
 	var out bytes.Buffer
 	for _, part := range parts {
 		if err := part.Render(ctx, &out); err != nil {

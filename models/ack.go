@@ -20,7 +20,7 @@ type Ack struct {
 // CleanName is a typed name as it is kept: one line, without blanks around
 // it. The error is a *FieldError for "by".
 func CleanName(typed string) (string, error) {
-	name := strings.TrimSpace(clean(typed, false))
+	name := strings.TrimSpace(clean(strings.TrimSpace(typed), false))
 	switch {
 	case name == "":
 		return "", &FieldError{Field: "by", Reason: "is missing"}

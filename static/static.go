@@ -17,6 +17,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/js"
 )
 
 // Prefix is where Handler serves.
@@ -27,13 +30,14 @@ var files embed.FS
 
 // bundles are files that are served as one, so that a first view takes few
 // requests. The first style sheet declares the order of the layers that the
-// others fill; live.js runs after htmx and before its extension.
+// others fill. This project's own scripts come after those made elsewhere, and
+// are one function, in the order in which each uses what is before it.
 var bundles = map[string][]string{
 	"css/panel.css": {
-		"css/tokens.css", "css/base.css", "css/layout.css", "css/components.css",
-		"css/tables.css", "css/forms.css", "css/pages.css", "css/modes.css",
+		"css/tokens.css", "css/base.css", "css/layout.css", "css/components.css", "css/charts.css",
+		"css/tables.css", "css/forms.css", "css/pages.css", "css/phone.css", "css/modes.css",
 	},
-	"js/all.js": {"vendor/htmx.min.js", "js/live.js", "vendor/ws.min.js", "js/panel.js"},
+	"js/all.js": {"vendor/htmx.min.js", "vendor/ws.min.js", "js/base.js", "js/live.js", "js/panel.js", "js/lists.js"},
 }
 
 // contentTypes are fixed here because package mime asks the machine.
@@ -74,18 +78,37 @@ func load() (byName, byURL map[string]*asset) {
 		panic(fmt.Sprintf("static: embedded files: %v", err))
 	}
 	for bundle, names := range bundles {
-		var whole bytes.Buffer
+		var whole, own bytes.Buffer
 		for _, name := range names {
 			body, err := files.ReadFile(name)
 			if err != nil {
 				panic(fmt.Sprintf("static: %s: %v", bundle, err))
 			}
-			whole.Write(body)
-			whole.WriteByte('\n')
+			part := &whole
+			if path.Dir(name) == "js" {
+				part = &own
+			}
+			part.Write(body)
+			part.WriteByte('\n')
 		}
-		add(bundle, whole.Bytes())
+		if own.Len() > 0 {
+			add(bundle, small(whole.String()+"(() => {'use strict';\n"+own.String()+"})();\n"))
+		} else {
+			add(bundle, whole.Bytes())
+		}
 	}
 	return byName, byURL
+}
+
+// small makes scripts small: with their comments and long names ours would be
+// half as large again as what pages may load. Names of the outermost level
+// stay as they are.
+func small(scripts string) []byte {
+	var b bytes.Buffer
+	if err := js.Minify(minify.New(), &b, strings.NewReader(scripts), nil); err != nil {
+		panic(fmt.Sprintf("static: scripts: %v", err))
+	}
+	return b.Bytes()
 }
 
 func newAsset(name string, body []byte) *asset {
@@ -97,8 +120,8 @@ func newAsset(name string, body []byte) *asset {
 		body:        body,
 		gzipped: sync.OnceValue(func() []byte {
 			var b bytes.Buffer
-			w := gzip.NewWriter(&b)
-			// Neither can fail: the buffer takes everything.
+			// None can fail: the level is one, and the buffer takes everything.
+			w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 			_, _ = w.Write(body)
 			_ = w.Close()
 			return b.Bytes()

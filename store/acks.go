@@ -58,7 +58,7 @@ func (s *Store) mark(ctx context.Context, what string, ids []int64, set eventRow
 	for chunk := range slices.Chunk(slices.Compact(ids), ackRows) {
 		var rows []eventRow
 		err := s.write(ctx, fmt.Sprintf("%s %d events", what, len(chunk)), func(tx *gorm.DB, sum *tally) error {
-			if err := tx.Where(withIDs, idList(chunk)).Where(without).Order("id DESC").Find(&rows).Error; err != nil {
+			if err := tx.Where(visible).Where(withIDs, idList(chunk)).Where(without).Order("id DESC").Find(&rows).Error; err != nil {
 				return err
 			}
 			for i := range rows {
@@ -66,7 +66,7 @@ func (s *Store) mark(ctx context.Context, what string, ids []int64, set eventRow
 				r.AckedAt, r.AckedBy, r.AckedPeer = set.AckedAt, set.AckedBy, set.AckedPeer
 				sum.unackedBy(models.Severity(r.Severity), n)
 			}
-			return tx.Model(&eventRow{}).Where(withIDs, idList(chunk)).Where(without).
+			return tx.Model(&eventRow{}).Where(visible).Where(withIDs, idList(chunk)).Where(without).
 				Select("AckedAt", "AckedBy", "AckedPeer").Updates(&set).Error
 		})
 		if err != nil {
@@ -106,7 +106,7 @@ func (s *Store) AcknowledgeGroup(ctx context.Context, id int64, ack models.Ack) 
 		return nil, err
 	}
 	minute := newest.CreatedAt.Truncate(time.Minute)
-	query := s.gormR.WithContext(ctx).Where("acked_at IS NULL")
+	query := s.visibleRows(ctx).Where("acked_at IS NULL")
 	if newest.Severity.Escalates() {
 		query = s.unacked(ctx, newest.Severity)
 	}
@@ -150,7 +150,7 @@ func (s *Store) Attention(ctx context.Context, limit int) (models.Attention, err
 
 // unacked selects what waits for a person of an error or critical severity.
 func (s *Store) unacked(ctx context.Context, severity models.Severity) *gorm.DB {
-	return s.gormR.WithContext(ctx).Where(unackedTerms[severity])
+	return s.visibleRows(ctx).Where(unackedTerms[severity])
 }
 
 // unackedEvents is Events for what waits for a person. An index gives each of
@@ -209,7 +209,7 @@ func (s *Store) unackedFloor(ctx context.Context, severity models.Severity, high
 // EventsByID returns the events of ids that there are, newest first.
 func (s *Store) EventsByID(ctx context.Context, ids []int64) ([]models.Event, error) {
 	var rows []eventRow
-	if err := s.gormR.WithContext(ctx).Where(withIDs, idList(ids)).Order("id DESC").Find(&rows).Error; err != nil {
+	if err := s.visibleRows(ctx).Where(withIDs, idList(ids)).Order("id DESC").Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("read %d events: %w", len(ids), err)
 	}
 	return convert(rows, (*eventRow).event)

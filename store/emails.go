@@ -13,7 +13,7 @@ import (
 // EmailAlerts returns email alerts newest first, at most f.Limit (see
 // models.EmailFilter). EventIDs that is not nil but empty selects none.
 func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error) {
-	q := s.gormR.WithContext(ctx)
+	q := s.visibleRows(ctx)
 	if f.Before > 0 {
 		q = q.Where("id < ?", f.Before)
 	}

@@ -30,7 +30,7 @@ func (s *Store) Events(ctx context.Context, f models.EventFilter) (models.EventP
 		return s.unackedEvents(ctx, f)
 	}
 	limit := pageLimit(f.Limit)
-	query, narrow := conditions(s.gormR.WithContext(ctx), f)
+	query, narrow := conditions(s.visibleRows(ctx), f)
 	top, err := s.lastEventID(ctx)
 	if err != nil {
 		return models.EventPage{}, err
@@ -45,11 +45,15 @@ func (s *Store) Events(ctx context.Context, f models.EventFilter) (models.EventP
 		floor = max(f.After, top-searchBudget)
 	}
 	var page models.EventPage
-	for high := top; high > floor; high -= window {
+	hidden := s.reservedIDs()
+	var low int64
+	for high := hidden.below(top); high > floor; high = hidden.below(low) {
 		if err := ctx.Err(); err != nil {
 			return models.EventPage{}, err
 		}
-		low := max(floor, high-window)
+		if low = max(floor, high-window); high > hidden.to {
+			low = max(low, hidden.to)
+		}
 		var rows []eventRow
 		// One row more than wanted tells whether there is anything older.
 		err := query.Session(&gorm.Session{}).Where("id > ? AND id <= ?", low, high).
@@ -78,7 +82,7 @@ func (s *Store) finish(ctx context.Context, page models.EventPage, limit int, fl
 	case floor > after:
 		page.NextBefore = floor + 1
 		var last []eventRow
-		err := s.gormR.WithContext(ctx).Select("id", "created_at").Where("id > ?", floor).Order("id").Limit(1).Find(&last).Error
+		err := s.visibleRows(ctx).Select("id", "created_at").Where("id > ?", floor).Order("id").Limit(1).Find(&last).Error
 		if err != nil {
 			return models.EventPage{}, fmt.Errorf("search events: %w", err)
 		}
@@ -131,8 +135,11 @@ func ceilMicrosecond(t time.Time) time.Time {
 // EventsAfter returns at most limit events with ids above after, oldest
 // first. A limit outside 1 to models.MaxLimit is brought into it.
 func (s *Store) EventsAfter(ctx context.Context, after int64, limit int) ([]models.Event, error) {
+	if hidden := s.reservedIDs(); after >= hidden.after {
+		after = max(after, hidden.to)
+	}
 	var rows []eventRow
-	err := s.gormR.WithContext(ctx).Where("id > ?", after).Order("id").Limit(pageLimit(limit)).Find(&rows).Error
+	err := s.visibleRows(ctx).Where("id > ?", after).Order("id").Limit(pageLimit(limit)).Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read events after %d: %w", after, err)
 	}
@@ -142,7 +149,7 @@ func (s *Store) EventsAfter(ctx context.Context, after int64, limit int) ([]mode
 // Event returns one event, or models.ErrNotFound.
 func (s *Store) Event(ctx context.Context, id int64) (models.Event, error) {
 	var row eventRow
-	err := s.gormR.WithContext(ctx).Where("id = ?", id).Take(&row).Error
+	err := s.visibleRows(ctx).Where("id = ?", id).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return models.Event{}, fmt.Errorf("event %d: %w", id, models.ErrNotFound)
 	}
@@ -152,9 +159,13 @@ func (s *Store) Event(ctx context.Context, id int64) (models.Event, error) {
 	return row.event()
 }
 
-func (s *Store) lastEventID(ctx context.Context) (int64, error) {
-	var id int64
-	if err := s.gormR.WithContext(ctx).Raw("SELECT coalesce(max(id), 0) FROM events").Scan(&id).Error; err != nil {
+// newestID is the id of the newest visible event, after the ids that a running
+// import has reserved or else before them.
+const newestID = "coalesce((SELECT max(id) FROM events WHERE id > ?), ?)"
+
+func (s *Store) lastEventID(ctx context.Context) (id int64, err error) {
+	hidden := s.reservedIDs()
+	if err := s.gormR.WithContext(ctx).Raw("SELECT "+newestID, hidden.to, hidden.after).Scan(&id).Error; err != nil {
 		return 0, fmt.Errorf("read the last event id: %w", err)
 	}
 	return id, nil

@@ -29,8 +29,9 @@ func (s *Store) Stats(ctx context.Context) (models.Stats, error) {
 		Name  string
 		Value int64
 	}
+	hidden := s.reservedIDs()
 	err := s.gormR.WithContext(ctx).Raw(
-		"SELECT name, value FROM counters UNION ALL SELECT 'last', coalesce(max(id), 0) FROM events").Scan(&rows).Error
+		"SELECT name, value FROM counters UNION ALL SELECT 'last', "+newestID, hidden.to, hidden.after).Scan(&rows).Error
 	if err != nil {
 		return models.Stats{}, fmt.Errorf("read the counters: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -51,6 +52,8 @@ type Store struct {
 	gormR  *gorm.DB // on reader
 
 	recent    recent
+	importing atomic.Pointer[importing] // of the import that runs; changed within the turn
+	reserved  atomic.Pointer[idRange]   // ids in which nothing is visible while an import runs; nil for none
 	keeper    keeper
 	closeOnce sync.Once
 	closeErr  error
@@ -124,6 +127,9 @@ func (s *Store) open(ctx context.Context, dir string) (err error) {
 		return refusal(s.path, err)
 	}
 	if err := s.recent.load(ctx, s.reader, time.Now()); err != nil {
+		return refusal(s.path, err)
+	}
+	if err := s.loadReserved(ctx); err != nil {
 		return refusal(s.path, err)
 	}
 	s.keeper.start(s)

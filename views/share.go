@@ -3,41 +3,52 @@ package views
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"alerthub/models"
 )
 
-// part is one share of a whole: a wire value, its word and its count.
+// part is one share of a whole: a wire value, its word and its count, now and
+// in the window before.
 type part struct {
-	fill  string // the wire value, which also names the colour
-	label string
-	n     int64
+	fill      string // the wire value, which also names the colour
+	label     string
+	n, before int64
 }
 
 // severityParts lists the severities with their counts, the gravest first.
-func severityParts(ctx context.Context, s models.Stats) []part {
-	all := models.Severities()
-	parts := make([]part, 0, len(all))
-	for i := len(all) - 1; i >= 0; i-- {
-		parts = append(parts, part{string(all[i]), severityWord(ctx, all[i]), s.Severity[all[i]]})
+func severityParts(ctx context.Context, now, before *models.Counts) []part {
+	var parts []part
+	for _, s := range gravest() {
+		parts = append(parts, part{string(s), severityWord(ctx, s), now.Severity(s), before.Severity(s)})
 	}
 	return parts
 }
 
-func channelParts(s models.Stats) []part {
+func channelParts(now, before *models.Counts) []part {
 	var parts []part
 	for _, c := range models.Channels() {
-		parts = append(parts, part{string(c), channelWord(c), s.Channel[c]})
+		parts = append(parts, part{string(c), channelWord(c), now.Channel(c), before.Channel(c)})
 	}
 	return parts
 }
 
-func emailParts(ctx context.Context, s models.Stats) []part {
+func emailParts(ctx context.Context, now, before *models.Counts) []part {
 	var parts []part
-	for _, st := range models.EmailStatuses() {
-		parts = append(parts, part{string(st), statusWord(ctx, st), s.Email[st]})
+	for i, st := range models.EmailStatuses() {
+		parts = append(parts, part{string(st), statusWord(ctx, st), now.Email[i], before.Email[i]})
 	}
 	return parts
+}
+
+// sourceParts are one source's severities, the gravest first, and what it
+// lacks of the largest source.
+func sourceParts(c *models.SourceCount, largest int64) []part {
+	parts := make([]part, 0, 5)
+	for _, s := range gravest() {
+		parts = append(parts, part{fill: string(s), n: c.Severity[s.Rank()]})
+	}
+	return append(parts, part{fill: "none", n: largest - c.Total()})
 }
 
 func total(parts []part) int64 {
@@ -80,4 +91,7 @@ func layOut(parts []part) []rect {
 	return rects
 }
 
-func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+// decimal writes a coordinate in few bytes.
+func decimal(f float64) string {
+	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0")
+}

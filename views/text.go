@@ -3,22 +3,31 @@ package views
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"alerthub/i18n"
 	"alerthub/models"
+	"alerthub/query"
 )
 
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+func itoa[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
 
 func eventURL(id int64) string { return "/events/" + itoa(id) }
 
-// olderURL is the page of the rows below before; of all rows for 0.
-func olderURL(url string, before int64) string {
-	if before == 0 {
-		return url
+// sourceURL lists the events of one source.
+func sourceURL(source string) string { return query.Query{}.WithSource(source).URL("/events") }
+
+// windowURL lists the events of a span of time.
+func windowURL(from, to time.Time) string { return query.Query{}.WithWindow(from, to).URL("/events") }
+
+// withParam adds one parameter to an address.
+func withParam(url, name, value string) string {
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
 	}
-	return url + "?before=" + itoa(before)
+	return url + separator + name + "=" + value
 }
 
 // severityWord is the severity in the reader's language. A word that is none
@@ -37,12 +46,40 @@ func severityWord(ctx context.Context, s models.Severity) string {
 	return string(s)
 }
 
+// severityCount is a number of events of a severity: 2 warnings.
+func severityCount(ctx context.Context, s models.Severity, n int64) string {
+	switch s {
+	case models.SeverityInfo:
+		return i18n.T(ctx, "sev.count.info", "Count", n)
+	case models.SeverityWarning:
+		return i18n.T(ctx, "sev.count.warning", "Count", n)
+	case models.SeverityError:
+		return i18n.T(ctx, "sev.count.error", "Count", n)
+	case models.SeverityCritical:
+		return i18n.T(ctx, "sev.count.critical", "Count", n)
+	}
+	return i18n.Number(ctx, n) + " " + string(s)
+}
+
+// severityWords is severityCount without its number, which comes first.
+func severityWords(ctx context.Context, s models.Severity, n int64) string {
+	_, words, _ := strings.Cut(severityCount(ctx, s, n), " ")
+	return words
+}
+
+// gravest lists the severities, the gravest first.
+func gravest() []models.Severity {
+	return []models.Severity{models.SeverityCritical, models.SeverityError, models.SeverityWarning, models.SeverityInfo}
+}
+
 // severityEffect says what choosing a severity in the form leads to.
 func severityEffect(ctx context.Context, s models.Severity) string {
-	switch {
-	case s.Escalates():
-		return i18n.T(ctx, "create.effect.email")
-	case s == models.SeverityWarning:
+	switch s {
+	case models.SeverityCritical:
+		return i18n.T(ctx, "create.effect.critical")
+	case models.SeverityError:
+		return i18n.T(ctx, "create.effect.error")
+	case models.SeverityWarning:
 		return i18n.T(ctx, "create.effect.warning")
 	}
 	return i18n.T(ctx, "create.effect.info")
@@ -84,27 +121,14 @@ func statusIcon(s models.EmailStatus) string {
 	return "i-skip"
 }
 
-// Times are shown in UTC, to the second with the milliseconds apart, so that
-// style can recede or hide them.
-func day(t time.Time) string    { return t.UTC().Format("2006-01-02") }
-func clock(t time.Time) string  { return t.UTC().Format("15:04:05") }
-func millis(t time.Time) string { return t.UTC().Format(".000") }
-func whole(t time.Time) string  { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
-
-// latest names the last event stored.
-func latest(ctx context.Context, s models.Stats) string {
-	if s.LastEventID == 0 {
-		return i18n.T(ctx, "kpi.events.none")
+func toneIcon(tone string) string {
+	switch tone {
+	case "success":
+		return "i-check"
+	case "warning", "error":
+		return "sev-" + tone
 	}
-	return i18n.T(ctx, "kpi.events.sub", "ID", itoa(s.LastEventID))
-}
-
-// newestID is the greatest id of a page of events, which is its first.
-func newestID(events []models.Event) int64 {
-	if len(events) == 0 {
-		return 0
-	}
-	return events[0].ID
+	return "sev-info"
 }
 
 func section(ctx context.Context, s Section) string {
@@ -120,3 +144,60 @@ func section(ctx context.Context, s Section) string {
 	}
 	return i18n.T(ctx, "nav.audit")
 }
+
+// rangeWords is a range in words: Last 24 hours.
+func rangeWords(ctx context.Context, r models.Range) string {
+	switch r {
+	case models.Range15m:
+		return i18n.T(ctx, "range.15m")
+	case models.Range1h:
+		return i18n.T(ctx, "range.1h")
+	case models.Range6h:
+		return i18n.T(ctx, "range.6h")
+	case models.Range24h:
+		return i18n.T(ctx, "range.24h")
+	case models.Range7d:
+		return i18n.T(ctx, "range.7d")
+	}
+	return i18n.T(ctx, "range.all")
+}
+
+// timeWords is the time that a query is about.
+func timeWords(ctx context.Context, q query.Query) string {
+	switch {
+	case q.From.IsZero() && q.To.IsZero():
+		return rangeWords(ctx, q.Range)
+	case q.To.IsZero():
+		return i18n.T(ctx, "range.from", "Time", momentWords(ctx, q.From))
+	case q.From.IsZero():
+		return i18n.T(ctx, "range.to", "Time", momentWords(ctx, q.To))
+	}
+	return spanWords(ctx, q.From, q.To)
+}
+
+func momentWords(ctx context.Context, t time.Time) string {
+	return i18n.ShortDay(ctx, t) + " " + i18n.Clock(ctx, t)
+}
+
+// spanWords is a span of time, with the day told once where one is enough.
+func spanWords(ctx context.Context, from, to time.Time) string {
+	if i18n.ISODay(ctx, from) == i18n.ISODay(ctx, to) {
+		return momentWords(ctx, from) + "\u2013" + i18n.Clock(ctx, to)
+	}
+	return momentWords(ctx, from) + " \u2013 " + momentWords(ctx, to)
+}
+
+// stepWords is the width of a bar: 30 min, 3.5 h.
+func stepWords(ctx context.Context, step time.Duration) string {
+	if step < time.Hour {
+		return itoa(int64(step/time.Minute)) + "\u00a0min"
+	}
+	decimals := 0
+	if step%time.Hour != 0 {
+		decimals = 1
+	}
+	return i18n.Decimal(ctx, step.Hours(), decimals) + "\u00a0h"
+}
+
+// listed joins what stands beside each other.
+func listed(parts ...string) string { return strings.Join(parts, " · ") }

@@ -73,6 +73,22 @@ func Decode(raw []byte, from Origin) (models.Draft, error) {
 	})
 }
 
+// DecodeAck reads who acknowledges an event, {"by":"name"}, by the same rules
+// as Decode. The name is as it was sent, "" when there is none.
+func DecodeAck(raw []byte) (by string, err error) {
+	raw = bytes.ToValidUTF8(bytes.TrimSpace(raw), []byte("\uFFFD"))
+	if len(raw) == 0 || raw[0] != '{' {
+		return "", models.ErrInvalidJSON
+	}
+	var ack struct {
+		By string `json:"by"`
+	}
+	if err := json.Unmarshal(raw, &ack, lenientText); err != nil {
+		return "", decodeError(raw, err)
+	}
+	return ack.By, nil
+}
+
 // decodeError tells a member of the wrong type in a well-formed object from
 // bytes that are no object at all.
 func decodeError(raw []byte, err error) error {

@@ -9,7 +9,7 @@ import (
 	"alerthub/models"
 )
 
-// Event is a stored event as the API and the feed show it.
+// Event is a stored event as the API shows it.
 type Event struct {
 	ID         int64   `json:"id"`
 	CreatedAt  string  `json:"created_at"` // models.TimeLayout
@@ -18,6 +18,23 @@ type Event struct {
 	Message    string  `json:"message"`
 	Channel    string  `json:"channel"`
 	RawPayload *string `json:"raw_payload"` // null when there was none
+	AckedAt    *string `json:"acked_at"`    // models.TimeLayout; null until somebody acknowledges it
+	AckedBy    *string `json:"acked_by"`
+}
+
+// FeedEvent is an event as the feed shows it: an Event whose acknowledgement
+// is told only when there is one, so that a new event has the members that it
+// always had. An Event converts to it.
+type FeedEvent struct {
+	ID         int64   `json:"id"`
+	CreatedAt  string  `json:"created_at"`
+	Source     string  `json:"source"`
+	Severity   string  `json:"severity"`
+	Message    string  `json:"message"`
+	Channel    string  `json:"channel"`
+	RawPayload *string `json:"raw_payload"`
+	AckedAt    *string `json:"acked_at,omitzero"`
+	AckedBy    *string `json:"acked_by,omitzero"`
 }
 
 // EmailAlert is one row of the outbox as the API shows it.
@@ -37,7 +54,7 @@ func FromEvent(e models.Event) Event {
 	return Event{
 		ID: e.ID, CreatedAt: models.FormatTime(e.CreatedAt), Source: e.Source,
 		Severity: string(e.Severity), Message: e.Message, Channel: string(e.Channel),
-		RawPayload: orNull(e.RawPayload),
+		RawPayload: orNull(e.RawPayload), AckedAt: timeOrNull(e.AckedAt), AckedBy: orNull(e.AckedBy),
 	}
 }
 

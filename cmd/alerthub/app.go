@@ -16,8 +16,11 @@ import (
 	"alerthub/live"
 	"alerthub/mailer"
 	"alerthub/models"
+	"alerthub/query"
+	"alerthub/search"
 	"alerthub/store"
 	"alerthub/tcpingest"
+	"alerthub/transfer"
 )
 
 // stopTimeout bounds an orderly stop: all of it, not each step.
@@ -33,12 +36,14 @@ type App struct {
 	settings Settings
 	logger   *slog.Logger
 
-	store   *store.Store
-	live    *live.Live
-	mail    *mailer.Worker
-	hub     *hub.Hub
-	ingest  *tcpingest.Server
-	metrics *metrics
+	store    *store.Store
+	index    *search.Index
+	live     *live.Live
+	mail     *mailer.Worker
+	hub      *hub.Hub
+	transfer *transfer.Transfer
+	ingest   *tcpingest.Server
+	metrics  *metrics
 
 	httpListener, tcpListener, feedListener net.Listener
 
@@ -92,15 +97,18 @@ func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err erro
 			return nil // its server closed it already
 		})
 	}
-	a.assemble()
+	if err := a.assemble(); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
 // assemble makes the rooms and tells them of each other.
-func (a *App) assemble() {
+func (a *App) assemble() (err error) {
 	s := a.settings
 	a.metrics = newMetrics()
-	a.live = live.New(live.Config{Logger: a.logger.With("room", "live")})
+	a.index = search.New(search.Config{Dir: s.DataDir, Logger: a.logger.With("room", "search")}, a.store)
+	a.live = live.New(live.Config{Build: build(), Ingest: a.ingestData, Logger: a.logger.With("room", "live")})
 	hostname, _ := os.Hostname() // without one the mailer says localhost
 	a.mail = mailer.New(outbox{a.store, a.live}, mailer.Config{
 		Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
@@ -111,29 +119,53 @@ func (a *App) assemble() {
 	})
 	a.hub = hub.New(a.store, a.live, a.mail, hub.Config{
 		Escalation: hub.EscalateTo(s.SMTP.To, s.SMTP.Missing()),
-		Observe:    a.metrics.committed,
-		Logger:     a.logger.With("room", "hub"),
+		Index:      a.index,
+		Matcher:    func(f models.EventFilter) func(*models.Event) bool { return query.Compile(f).Match },
+		Observe: func(events int, took time.Duration) {
+			a.metrics.committed(events, took)
+			a.index.Wake()
+		},
+		Logger: a.logger.With("room", "hub"),
 	})
 	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
 		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
 		Logger: a.logger.With("room", "tcpingest"),
 	})
+	a.transfer, err = transfer.New(a.hub, a.store, transfer.Config{
+		Dir: s.DataDir, Imported: a.index.AddBelow, Changed: a.historyChanged, Logger: a.logger.With("room", "transfer"),
+	})
 	a.metrics.observe(a)
+	return err
+}
+
+// historyChanged has the open panels drawn anew after an import.
+func (a *App) historyChanged() {
+	stats, err := a.store.Stats(context.Background())
+	if err != nil {
+		a.logger.Warn("panels not told of an import", "error", err)
+		return
+	}
+	a.live.EventsImported(stats.LastEventID)
+	a.index.Wake()
 }
 
 // Start starts every goroutine of the hub and returns once all doors are open.
 func (a *App) Start() {
+	a.onStop("search index", func(context.Context) error { return a.index.Close() })
+	a.background("search", func(ctx context.Context) error { a.index.Run(ctx); return nil }, nil)
 	a.background("live", func(ctx context.Context) error { return a.live.Run(ctx, a.hub) }, a.live.Close)
 	if len(a.settings.SMTP.Missing()) == 0 {
 		a.background("mailer", a.mail.Run, nil)
 	}
+	a.background("transfer", a.transfer.Run, nil)
 	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
 
 	web := handlers.Options{
-		Service: a.hub, Sockets: a.live, Metrics: a.metrics.handler(), Logger: a.logger.With("room", "http"),
+		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Metrics: a.metrics.handler(), Ingest: a.ingestData, Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
-			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, Version: version,
+			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, SMTPMissing: a.settings.SMTP.Missing(),
+			Recipients: a.settings.SMTP.recipients(), Version: version,
 		},
 	}
 	a.onStop("doors", a.closeDoors)

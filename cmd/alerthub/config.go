@@ -102,6 +102,14 @@ func (s SMTPSettings) Missing() []string {
 	return missing
 }
 
+// recipients are who gets the mails: nobody while a setting is missing.
+func (s SMTPSettings) recipients() []string {
+	if len(s.Missing()) > 0 {
+		return nil
+	}
+	return s.To
+}
+
 // settingsError is everything that is wrong with the settings.
 type settingsError struct{ problems []string }
 

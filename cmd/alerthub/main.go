@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // the readers' time zones, for machines that have none
 
 	"github.com/alecthomas/kong"
 )
@@ -109,15 +110,20 @@ type versionCmd struct{}
 
 // versionLine names the version, the commit if the build knows it, and Go.
 func versionLine() string {
-	commit := ""
+	return fmt.Sprintf("alerthub %s (%s %s/%s)", build(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// build is the version, and the commit if the build knows it: pages that were
+// made by another one say so.
+func build() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
-				commit = " " + s.Value
+				return version + " " + s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("alerthub %s%s (%s %s/%s)", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return version
 }
 
 // run serves until the context ends, then stops in order.

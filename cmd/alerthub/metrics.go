@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"alerthub/models"
+	"alerthub/views"
 )
 
 // metrics is what /metrics shows. Rooms count for themselves and know no
@@ -19,7 +23,14 @@ type metrics struct {
 	registry *prometheus.Registry
 	commits  prometheus.Histogram
 	batches  prometheus.Histogram
+
+	mu     sync.Mutex
+	recent []time.Duration // of the last commits, for their percentile
+	next   int             // where the next one goes
 }
+
+// recentCommits is how many commits the percentile looks at.
+const recentCommits = 1000
 
 func newMetrics() *metrics {
 	m := &metrics{
@@ -42,6 +53,27 @@ func newMetrics() *metrics {
 func (m *metrics) committed(events int, took time.Duration) {
 	m.commits.Observe(took.Seconds())
 	m.batches.Observe(float64(events))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.recent) < recentCommits {
+		m.recent = append(m.recent, took)
+		return
+	}
+	m.recent[m.next] = took
+	m.next = (m.next + 1) % recentCommits
+}
+
+// p99 is what one in a hundred of the last commits took at least; 0 before the
+// first.
+func (m *metrics) p99() time.Duration {
+	m.mu.Lock()
+	recent := slices.Clone(m.recent)
+	m.mu.Unlock()
+	if len(recent) == 0 {
+		return 0
+	}
+	slices.Sort(recent)
+	return recent[(len(recent)*99-1)/100]
 }
 
 func (m *metrics) handler() http.Handler {
@@ -63,6 +95,7 @@ func (c roomCollector) Collect(out chan<- prometheus.Metric) {
 	c.app.collectIngest(emit)
 	c.app.collectStored(emit)
 	c.app.collectLive(emit)
+	c.app.collectIndex(emit)
 }
 
 // emitter sends one value; labels alternate names and values.
@@ -127,6 +160,45 @@ func (a *App) collectLive(out emitter) {
 	out.counter("socket_frames_total", "Websocket frames sent.", float64(live.PanelFrames), "kind", "panel")
 	out.counter("socket_frames_total", "Websocket frames sent.", float64(live.FeedFrames), "kind", "feed")
 	out.counter("feed_deliveries_total", "Events handed to feed clients.", float64(live.Deliveries))
+}
+
+func (a *App) collectIndex(out emitter) {
+	index := a.index.State()
+	out.gauge("index_behind_events", "Stored events that the search index lacks.", float64(index.Behind))
+	out.gauge("index_ok", "1 while the search index makes progress.", oneIf(index.Fault == ""))
+	attention, err := a.hub.Attention(context.Background(), 0)
+	if err != nil {
+		a.logger.Warn("metrics without acknowledgements", "error", err)
+		return
+	}
+	out.gauge("unacknowledged_events", "Errors and criticals that nobody has acknowledged.", float64(attention.Critical), "severity", string(models.SeverityCritical))
+	out.gauge("unacknowledged_events", "Errors and criticals that nobody has acknowledged.", float64(attention.Errors), "severity", string(models.SeverityError))
+}
+
+// ingestData is how the intake does, for the pages that show it.
+func (a *App) ingestData() views.IngestData {
+	tcp := a.ingest.Stats()
+	d := views.IngestData{
+		Connections: tcp.Connections, Panels: int64(a.live.Counters().Panels), P99: a.metrics.p99(),
+		Stored: databaseBytes(a.settings.DataDir), Behind: a.index.State().Behind,
+	}
+	for _, n := range tcp.Refused {
+		d.Refused += n
+	}
+	return d
+}
+
+// databaseBytes is the size of the databases in dir, with what waits beside
+// them; what cannot be read does not count.
+func databaseBytes(dir string) int64 {
+	var sum int64
+	files, _ := os.ReadDir(dir)
+	for _, file := range files {
+		if info, err := file.Info(); err == nil && strings.Contains(file.Name(), ".db") {
+			sum += info.Size()
+		}
+	}
+	return sum
 }
 
 func oneIf(yes bool) float64 {

@@ -1,0 +1,88 @@
+package handlers
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"alerthub/models"
+	"alerthub/wire"
+)
+
+// postEventAck acknowledges one event and answers it. The word of the first
+// stands: a repeat, by whomever, changes nothing.
+func (h *Handler) postEventAck(c echo.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	by, err := readBy(c)
+	if err != nil {
+		return err
+	}
+	if _, err := h.svc.Acknowledge(c.Request().Context(), []int64{id}, ackOf(c, by)); err != nil {
+		return err
+	}
+	return h.answerEvent(c, id)
+}
+
+// deleteEventAck takes back that one event is taken care of.
+func (h *Handler) deleteEventAck(c echo.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	if _, err := h.svc.Unacknowledge(c.Request().Context(), []int64{id}); err != nil {
+		return err
+	}
+	return h.answerEvent(c, id)
+}
+
+// answerEvent answers an event as it is now stored: one that is unknown was
+// left alone by the change, and is told here.
+func (h *Handler) answerEvent(c echo.Context, id int64) error {
+	event, err := h.svc.Event(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return answer(c, wire.FromEvent(event))
+}
+
+// ackOf is the word of the person, or program, that makes this request; the
+// hub adds the time.
+func ackOf(c echo.Context, by string) models.Ack {
+	return models.Ack{By: by, Peer: c.RealIP()}
+}
+
+// readBy reads who acknowledges: {"by":"name"}.
+func readBy(c echo.Context) (string, error) {
+	r := c.Request()
+	if lines, err := isLines(r.Header.Get(echo.HeaderContentType)); err != nil || lines {
+		return "", refuse(unsupportedType)
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return "", err
+	}
+	by, err := wire.DecodeAck(body)
+	if err != nil {
+		return "", err
+	}
+	return models.CleanName(by)
+}
+
+// readBody reads a body to its end and takes a byte order mark away.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		var tooLong *http.MaxBytesError
+		if errors.As(err, &tooLong) {
+			return nil, err
+		}
+		return nil, refuse(badRequest)
+	}
+	return bytes.TrimPrefix(body, []byte("\uFEFF")), nil
+}

@@ -1,0 +1,153 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"alerthub/i18n"
+	"alerthub/models"
+	"alerthub/query"
+	"alerthub/views"
+)
+
+// getEventsPage shows the newest events that the filter selects, live, or
+// those before ?before=. To htmx it answers the results alone.
+func (h *Handler) getEventsPage(c echo.Context) error {
+	ctx := reader(c)
+	before, err := before(c)
+	if err != nil {
+		return err
+	}
+	q, problems := query.Parse(c.QueryParams(), h.now())
+	d, header, err := h.list(ctx, c, q, before)
+	if err != nil {
+		return err
+	}
+	left := leftOut(ctx, problems)
+	p := h.page(ctx, c, views.SectionEvents, i18n.T(ctx, "nav.events"))
+	if wants(c, "results") {
+		for _, t := range left {
+			if err := trigger(c, t); err != nil {
+				return err
+			}
+		}
+		return render(ctx, c, http.StatusOK, views.EventsResults(p, d))
+	}
+	p.Header, p.Refresh, p.Toasts = header, before == 0, append(p.Toasts, left...)
+	if before == 0 {
+		openSocket(ctx, &p, "events", q.Values())
+	}
+	return render(ctx, c, http.StatusOK, views.Events(p, d))
+}
+
+// getEventPage shows one event beside the list that it was opened from; to
+// htmx, the drawer alone.
+func (h *Handler) getEventPage(c echo.Context) error {
+	ctx := reader(c)
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	drawer, err := h.drawer(ctx, id)
+	if err != nil {
+		return err
+	}
+	back, q := listOf(c, h.now())
+	drawer.Back = back
+	if wants(c, "drawer") {
+		return render(ctx, c, http.StatusOK, views.DrawerAside(drawer))
+	}
+	d, header, err := h.list(ctx, c, q, 0)
+	if err != nil {
+		return err
+	}
+	d.Drawer = &drawer
+	p := h.page(ctx, c, views.SectionEvents, i18n.T(ctx, "event.title", "ID", itoa(id)))
+	p.Header = header
+	openSocket(ctx, &p, "event", q.Values())
+	return render(ctx, c, http.StatusOK, views.Event(p, d))
+}
+
+// list reads what a page of events shows: those of q, and below before unless
+// that is 0.
+func (h *Handler) list(ctx context.Context, c echo.Context, q query.Query, before int64) (views.EventsData, views.HeaderData, error) {
+	figures, err := h.figures(ctx, 0)
+	d := views.EventsData{
+		Query: q, Before: before, Waiting: figures.attention, Index: h.svc.Index(), Samples: h.samples(c), At: h.now(),
+		// Read before the rows, so that what comes in between is not missed.
+		LastID: figures.stats.LastEventID, FirstRun: figures.stats.LastEventID == 0,
+	}
+	if err == nil {
+		err = h.fillList(ctx, &d)
+	}
+	return d, figures.header(), err
+}
+
+// fillList reads what depends on the filter.
+func (h *Handler) fillList(ctx context.Context, d *views.EventsData) error {
+	filter := d.Query.Filter(d.At)
+	var err error
+	if d.Match, err = h.svc.Match(ctx, filter); err != nil {
+		return err
+	}
+	filter.Before, filter.Limit = d.Before, rowsRead
+	if filter.Before == 0 {
+		filter.Before = d.LastID + 1 // what is newer comes by the socket
+	}
+	if d.Page, err = h.svc.Events(ctx, filter); err != nil {
+		return err
+	}
+	if d.Rows, err = h.rows(ctx, &d.Page, views.EventsCap); err != nil {
+		return err
+	}
+	if d.Sources, err = h.svc.Sources(ctx, suggestions); err != nil {
+		return err
+	}
+	if window, ok := d.Query.Strip(d.At); ok && d.Before == 0 {
+		d.Series, err = h.svc.Series(ctx, window)
+		d.Series = d.Query.Only(d.Series)
+	}
+	return err
+}
+
+// leftOut tells a person which parts of a filter were not understood.
+func leftOut(ctx context.Context, problems []query.Problem) []views.Toast {
+	if len(problems) == 0 {
+		return nil
+	}
+	fields := make([]string, len(problems))
+	for i, p := range problems {
+		fields[i] = p.Field
+	}
+	return []views.Toast{{Tone: "warning", Text: i18n.T(ctx, "toast.filter", "Fields", strings.Join(fields, ", "))}}
+}
+
+// drawer reads one event with its emails and its neighbours.
+func (h *Handler) drawer(ctx context.Context, id int64) (views.DrawerData, error) {
+	d := views.DrawerData{At: h.now()}
+	var err error
+	if d.Event, err = h.svc.Event(ctx, id); err != nil {
+		return d, err
+	}
+	if d.Alerts, err = h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: []int64{id}, Limit: views.AlertsCap}); err != nil {
+		return d, err
+	}
+	newer, err := h.svc.EventsAfter(ctx, id, 1)
+	if err != nil {
+		return d, err
+	}
+	older, err := h.svc.Events(ctx, models.EventFilter{Before: id, Limit: 1})
+	if err != nil {
+		return d, err
+	}
+	if len(newer) > 0 {
+		d.Newer = newer[0].ID
+	}
+	if len(older.Events) > 0 {
+		d.Older = older.Events[0].ID
+	}
+	return d, nil
+}

@@ -1,0 +1,131 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"alerthub/i18n"
+	"alerthub/models"
+	"alerthub/query"
+	"alerthub/views"
+)
+
+// audience is whom one rendered frame fits: all that a page's content depends on.
+type audience struct {
+	section views.Section
+	lang    i18n.Lang
+	zone    *time.Location
+	filter  string             // which events, as query.Query.String says it
+	span    models.Range       // what the dashboard and the audit count
+	wall    int                // rows of a page on the wall; 0 for no wall
+	status  models.EmailStatus // the only emails shown; "" for all
+}
+
+// The rows of a page on the wall: when ?rows= does not say, and at most.
+const (
+	wallRows    = 12
+	maxWallRows = 50
+)
+
+// readAudience is the audience of the page that asks for a socket, and its
+// query. The error is a *models.FieldError.
+func readAudience(r *http.Request, values url.Values, now time.Time) (audience, query.Query, error) {
+	a := audience{section: views.Section(values.Get("view")), lang: i18n.Match(r)}
+	a.zone, _ = i18n.MatchZone(r)
+	var q query.Query
+	switch a.section {
+	case viewEvent, views.SectionEvents:
+		a.section = views.SectionEvents
+		q, _ = query.Parse(values, now) // what it cannot read the page left out too
+		a.filter = q.String()
+	case views.SectionDashboard:
+		a.span = readSpan(values)
+		if values.Get("wall") == "1" {
+			a.wall = wallRows
+			if n, err := strconv.Atoi(values.Get("rows")); err == nil && n > 0 {
+				a.wall = min(n, maxWallRows)
+			}
+		}
+	case views.SectionAudit:
+		a.span = readSpan(values)
+	case views.SectionAlerts:
+		if status := models.EmailStatus(values.Get("st")); status.Valid() {
+			a.status = status
+		}
+	default:
+		return audience{}, q, &models.FieldError{Field: "view", Reason: "names no live page"}
+	}
+	return a, q, nil
+}
+
+// viewEvent is the page of one event, which is the list with its drawer open.
+const viewEvent views.Section = "event"
+
+func readSpan(values url.Values) models.Range {
+	if r := models.Range(values.Get("range")); r.Valid() {
+		return r
+	}
+	return models.Range24h
+}
+
+// context is what components for a are rendered with. Rendering has a context
+// of its own: one that is cancelled would cut a message in the middle.
+func (a *audience) context() context.Context {
+	return i18n.WithZone(i18n.WithLang(context.Background(), a.lang), a.zone)
+}
+
+// rows is how many rows of events a page shows, 0 for none.
+func (a *audience) rows() int {
+	switch a.section {
+	case views.SectionDashboard:
+		return cmp.Or(a.wall, views.MiniCap)
+	case views.SectionEvents:
+		return views.EventsCap
+	}
+	return 0
+}
+
+// crowd is the open pages of one audience. Only the frame loop touches it.
+type crowd struct {
+	audience
+	query   query.Query
+	matcher *query.Matcher // nil lets everything through
+	anyAck  *query.Matcher // matcher, acknowledged or not
+	viewers map[*viewer]struct{}
+	behind  time.Time // since when its table may be another than a fresh page's; zero when it is the same
+}
+
+func newCrowd(a audience, q query.Query, now time.Time) *crowd {
+	c := &crowd{audience: a, query: q, viewers: make(map[*viewer]struct{})}
+	if a.filter != "" {
+		f := q.Filter(now)
+		c.matcher = query.Compile(f)
+		f.Unacked = false
+		c.anyAck = query.Compile(f)
+	}
+	return c
+}
+
+// stale says that rows that paused pages of c show have changed since asOf in a
+// way that no frame tells them: they are to be drawn anew when they resume.
+func (c *crowd) stale(asOf time.Time) {
+	for v := range c.viewers {
+		if v.paused && v.stale.IsZero() {
+			v.stale = asOf
+		}
+	}
+}
+
+// watched reports whether somebody wants rows now.
+func (c *crowd) watched() bool {
+	for v := range c.viewers {
+		if !v.paused {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,68 @@
+package views
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/a-h/templ"
+	"github.com/google/go-cmp/cmp"
+
+	"alerthub/i18n"
+	"alerthub/models"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+// TestGolden keeps an eye on every part: what changes in the HTML is seen in
+// the review of its golden file.
+func TestGolden(t *testing.T) {
+	spriteText := render(context.Background(), t, sprite())
+	w := plainWords
+	for _, l := range i18n.Langs() {
+		ctx := in(l)
+		all := map[string]templ.Component{
+			"layout":      Layout(testPage(ctx, SectionDashboard, true)),
+			"filter":      filterBar(w.events()),
+			"live-bar":    liveBar(testPage(ctx, SectionEvents, true), w.events()),
+			"event-table": eventTable(w.events(), 48213),
+			"no-events":   noEvents(EventsData{Query: w.query()}),
+			"drawer":      DrawerAside(w.drawer()),
+			"alert-table": alertTable(w.alerts().Alerts),
+			"form":        Form(EventForm{Key: "k", Severity: "info"}),
+			"preview":     previewCard(w.form(), CreateData{Recipients: []string{w.recipient}}),
+			"bulk":        bulkCard(CreateData{MaxImport: 5e6}),
+			"first-event": firstEvent(testSamples),
+			"clear":       AttentionCard(models.Attention{}, now, at, false),
+			"trouble":     Trouble(ErrorData{Status: 500, RequestID: "abc123"}),
+		}
+		for name, c := range frames(w) {
+			all["frame-"+name] = c
+		}
+		for name, c := range all {
+			golden(t, name+"."+l.String()+".golden.html", strings.ReplaceAll(render(ctx, t, c), spriteText, "<!-- icons -->"))
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	got = strings.ReplaceAll(got, "><", ">\n<") + "\n"
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got); if it is meant to, run the test with -update:\n%s", path, diff)
+	}
+}
