@@ -56,14 +56,14 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	other.Lists(8, 7, 4, 3)
 	// By the button. Whoever changes their mind has acknowledged nothing.
 	b.Click("#e8 .c-ack button")
-	b.Until(`document.getElementById('dlg-name').open`, 5*time.Second)
+	b.Until(`document.getElementById('dlg-name').open`, settled)
 	b.Type(kb.Escape)
-	b.Until(`!document.getElementById('dlg-name').open`, 5*time.Second)
+	b.Until(`!document.getElementById('dlg-name').open`, settled)
 	if by := p.ackedBy(8); by != "" {
 		t.Errorf("acknowledged by %q", by)
 	}
 	b.Click("#e8 .c-ack button")
-	b.Until(`document.getElementById('dlg-name').open`, 5*time.Second)
+	b.Until(`document.getElementById('dlg-name').open`, settled)
 	b.Type("Ana Núñez")
 	b.Type(kb.Enter)
 	b.Acked(8, "Ana Núñez")
@@ -75,7 +75,7 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	for _, o := range []*tab{b, other, dashboard} {
 		o.Waiting(1)
 	}
-	dashboard.Until(`!document.getElementById('attn').textContent.includes('On battery')`, 5*time.Second)
+	dashboard.Until(`!document.getElementById('attn').textContent.includes('On battery')`, settled)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Logf("the others saw it after %v", took) // 2 s are promised on a quiet machine
 	}
@@ -88,7 +88,7 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	for _, o := range []*tab{b, other, dashboard} {
 		o.Waiting(2)
 	}
-	dashboard.Until(`document.getElementById('attn').textContent.includes('On battery')`, 5*time.Second)
+	dashboard.Until(`document.getElementById('attn').textContent.includes('On battery')`, settled)
 	// By the key, on the row that has the focus; the name is known.
 	eval[bool](b, `document.querySelector('#e4 .c-msg a').focus(), true`)
 	b.Type("a")
@@ -97,18 +97,18 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	b.Click("#e3 .c-msg a")
 	b.Opens(3)
 	b.Type("a")
-	b.Until(`document.querySelector('#drawer .who')?.textContent === 'Ana Núñez'`, 5*time.Second)
+	b.Until(`document.querySelector('#drawer .who')?.textContent === 'Ana Núñez'`, settled)
 	b.Acked(3, "Ana Núñez")
 	other.Lists(8, 7)
 	b.Click("#drawer [form=unack]")
-	b.Until(`document.querySelector('#drawer [form=ack]') !== null`, 5*time.Second)
+	b.Until(`document.querySelector('#drawer [form=ack]') !== null`, settled)
 	b.Acked(3, "")
 	other.Lists(8, 7, 3)
 	b.Type(kb.Escape)
 	b.Closed(3)
 	// On the dashboard, where this browser's other page asks too.
 	dashboard.Click("#attn [form=ack]")
-	dashboard.Until(`document.getElementById('dlg-name').open`, 5*time.Second)
+	dashboard.Until(`document.getElementById('dlg-name').open`, settled)
 	dashboard.Type("bo")
 	dashboard.Click("#dlg-name [value=ok]")
 	b.Acked(8, "bo")
@@ -139,7 +139,7 @@ func TestBrowser_AcknowledgeMany(t *testing.T) {
 	b, other := browse(t, p.URL("/events?src=sw-1")), browse(t, p.URL("/events"))
 	other.Becomes("live", 10*time.Second)
 	b.Click("#ack-all")
-	b.Until(`location.pathname === '/events/ack-all' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events/ack-all' && document.readyState === 'complete'`, settled)
 	if text := b.Text("main"); !strings.Contains(text, "6 events will be acknowledged") || !strings.Contains(text, "sw-1") {
 		t.Errorf("it asks %q", text)
 	}
@@ -173,7 +173,7 @@ func TestBrowser_AcknowledgeMany(t *testing.T) {
 			t.Errorf("event %d is acknowledged by %q", id, by)
 		}
 	}
-	b.Until(`document.getElementById('toasts').textContent.includes('4 events acknowledged')`, 5*time.Second)
+	b.Until(`document.getElementById('toasts').textContent.includes('4 events acknowledged')`, settled)
 	b.Click("#toasts .toast:last-child [data-act=undo]")
 	b.Lists(13, 12, 4, 3)
 	if by := p.ackedBy(9); by != "" {
@@ -204,9 +204,9 @@ func TestBrowser_AcknowledgeWithoutScripts(t *testing.T) {
 	b.At("/events?sev=critical")
 	b.Acked(4, "Ana")
 	b.Click("#e4 .c-msg a")
-	b.Until(`location.pathname === '/events/4' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events/4' && document.readyState === 'complete'`, settled)
 	b.Click("#drawer [form=unack]")
-	b.Until(`document.readyState === 'complete' && document.querySelector('#drawer [form=ack]') !== null`, 5*time.Second)
+	b.Until(`document.readyState === 'complete' && document.querySelector('#drawer [form=ack]') !== null`, settled)
 	if by := p.ackedBy(4); by != "" {
 		t.Errorf("acknowledged by %q", by)
 	}

@@ -58,24 +58,24 @@ func TestBrowser_DashboardLeadsOn(t *testing.T) {
 		t.Fatal("no bar holds an event")
 	}
 	b.Click(fmt.Sprintf(`#histo svg a:nth-of-type(%d) rect`, n+1))
-	b.Until(`location.pathname === '/events' && location.search.includes('from=') && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events' && location.search.includes('from=') && document.readyState === 'complete'`, settled)
 	if n := len(b.Rows("rows")); n == 0 {
 		t.Error("the bar leads to no event")
 	}
 	b.Go(p.URL("/?range=1h"))
 	eval[bool](b, `document.querySelector('.as-table summary').focus(), true`)
 	b.Type(kb.Enter)
-	b.Until(`document.querySelector('.as-table').open`, 5*time.Second)
+	b.Until(`document.querySelector('.as-table').open`, settled)
 	eval[bool](b, `[...document.querySelectorAll('#histo-table tbody tr')].find(r => /[1-9]/.test([...r.querySelectorAll('td')].map(c => c.textContent).join(''))).querySelector('a').focus(), true`)
 	b.Type(kb.Enter)
-	b.Until(`location.pathname === '/events' && location.search.includes('from=') && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events' && location.search.includes('from=') && document.readyState === 'complete'`, settled)
 	if n := len(b.Rows("rows")); n == 0 {
 		t.Error("the table leads to no event")
 	}
 	b.Go(p.URL("/events?range=1h")) // the strip
 	n = eval[int](b, strings.Replace(bar, "#histo", "#strip", 1))
 	b.Click(fmt.Sprintf(`#strip svg a:nth-of-type(%d) rect`, n+1))
-	b.Until(`location.search.includes('from=') && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.search.includes('from=') && document.readyState === 'complete'`, settled)
 	if n := len(b.Rows("rows")); n == 0 {
 		t.Error("the strip leads to no event")
 	}
@@ -83,12 +83,12 @@ func TestBrowser_DashboardLeadsOn(t *testing.T) {
 	b.Click(`.page-head a[href*=wall]`)
 	b.Is(`document.documentElement.hasAttribute('data-wall')`, "true")
 	b.Go(p.URL("/?wall=1&rows=3"))
-	b.Until(`document.querySelectorAll('#rows tr.ev').length === 3`, 5*time.Second)
+	b.Until(`document.querySelectorAll('#rows tr.ev').length === 3`, settled)
 	if n := b.Count("#rows ~ *, .top, button:not(.attn button, dialog button, template button)"); n > 2 {
 		t.Logf("%d controls on the wall", n)
 	}
 	sendMany(p, 1, alarm)
-	b.Shows("rows", stored(p, 3), 5*time.Second)
+	b.Shows("rows", stored(p, 3), settled)
 }
 
 // Every key of the list of keys does what it says, elsewhere than in fields,
@@ -106,10 +106,10 @@ func TestBrowser_Shortcuts(t *testing.T) {
 		b.At(section.path)
 	}
 	b.Type("?")
-	b.Until(`document.getElementById('dlg-keys').open`, 5*time.Second)
+	b.Until(`document.getElementById('dlg-keys').open`, settled)
 	b.Type("gd") // a dialog is open
 	b.Type(kb.Escape)
-	b.Until(`!document.getElementById('dlg-keys').open`, 5*time.Second)
+	b.Until(`!document.getElementById('dlg-keys').open`, settled)
 	b.Click("#message")
 	b.Type("ga?t12")
 	b.Is(`location.pathname + document.getElementById('message').value`, "/createga?t12")
@@ -123,7 +123,7 @@ func TestBrowser_Shortcuts(t *testing.T) {
 	b.Type("?")
 	b.Click("#keys-on")
 	b.Click("#dlg-keys .primary")
-	b.Until(`!document.getElementById('dlg-keys').open`, 5*time.Second)
+	b.Until(`!document.getElementById('dlg-keys').open`, settled)
 	for range 2 { // and after a reload
 		b.Type("1")
 		b.Type("p")
@@ -142,7 +142,7 @@ func TestBrowser_Shortcuts(t *testing.T) {
 	// Away from the list, / leads to the search.
 	b.Go(p.URL("/audit"))
 	b.Type("/")
-	b.Until(`location.pathname === '/events' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events' && document.readyState === 'complete'`, settled)
 	b.Is(`document.activeElement.id`, "q")
 }
 
@@ -194,7 +194,7 @@ func TestBrowser_AlertsByStatus(t *testing.T) {
 	t.Parallel()
 	p := mixed(t)
 	b := browse(t, p.URL("/alerts"))
-	b.Shows("alert-rows", []row{{ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, 5*time.Second)
+	b.Shows("alert-rows", []row{{ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, settled)
 	if text := b.Text("main .banner"); !strings.Contains(text, "SMTP_") {
 		t.Errorf("it does not tell what is missing: %q", text)
 	}
@@ -205,7 +205,7 @@ func TestBrowser_AlertsByStatus(t *testing.T) {
 	b.At("/alerts?st=skipped")
 	b.Becomes("live", 10*time.Second)
 	sendMany(p, 1, alarm)
-	b.Shows("alert-rows", []row{{ID: 5}, {ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, 5*time.Second)
+	b.Shows("alert-rows", []row{{ID: 5}, {ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, settled)
 	b.Click(`#al-5 a`)
 	b.Opens(9)
 }
@@ -220,10 +220,10 @@ func TestBrowser_FormPreviews(t *testing.T) {
 	b.Is(`document.getElementById('message-count').value`, "12 / 300")
 	b.Is(`[...document.querySelectorAll('.steps li')].filter(e => e.checkVisibility()).length`, "3")
 	b.Click(`label:has([value=info])`)
-	b.Until(`document.getElementById('preview').innerText.startsWith('Info')`, 5*time.Second)
+	b.Until(`document.getElementById('preview').innerText.startsWith('Info')`, settled)
 	b.Click("#message")
 	b.Type(kb.Enter, ctrl)
-	b.Until(`document.querySelector('#create-form .done') !== null`, 5*time.Second)
+	b.Until(`document.querySelector('#create-form .done') !== null`, settled)
 	eval[bool](b, `(m => { m.value = 'x'.repeat(301); m.dispatchEvent(new Event('input', { bubbles: true })); return true })(document.getElementById('message'))`)
 	b.Is(`document.getElementById('message-count').value + document.getElementById('message-count').hasAttribute('data-over')`, "301 / 300true")
 }

@@ -47,7 +47,7 @@ func (b *tab) Lists(ids ...int64) {
 	for i, id := range ids {
 		want[i] = row{ID: id}
 	}
-	b.Shows("rows", want, 5*time.Second)
+	b.Shows("rows", want, settled)
 }
 
 // Every control of the filter changes the address, the list, the counts, and
@@ -78,7 +78,7 @@ func TestBrowser_FilterByMouse(t *testing.T) {
 		b.Lists(step.list...)
 	}
 	b.Untouched()
-	b.Becomes("live", 5*time.Second)
+	b.Becomes("live", settled)
 	b.Is(`document.querySelector('[data-export][href*=csv]').search`, "?ack=no&ch=http&range=15m")
 
 	// Only what the filter selects comes, and it comes.
@@ -151,7 +151,7 @@ func TestBrowser_FilterByKeyboard(t *testing.T) {
 	if n := b.Count("#results .empty .acts a"); n < 3 {
 		t.Errorf("%d ways out", n)
 	}
-	b.Becomes("live", 5*time.Second)
+	b.Becomes("live", settled)
 	p.postJSON("/api/events", event("ups-9", "info", "It is nowhere to be seen"), nil)
 	b.Lists(9)
 	b.Until(`!document.querySelector('#results .empty').checkVisibility()`, time.Second)
@@ -226,7 +226,7 @@ func TestBrowser_BoundedSearchGoesOn(t *testing.T) {
 		}
 		before := eval[string](b, `location.search`)
 		b.Click(".searched a")
-		b.Until(fmt.Sprintf(`location.search !== %q && document.readyState === 'complete'`, before), 5*time.Second)
+		b.Until(fmt.Sprintf(`location.search !== %q && document.readyState === 'complete'`, before), settled)
 	}
 	if pages == 0 {
 		t.Error("it was not bounded: this proves nothing")

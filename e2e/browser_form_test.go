@@ -47,7 +47,7 @@ func TestBrowser_FormByMouse(t *testing.T) {
 		t.Errorf("the counter says %q", got)
 	}
 	b.Click("#submit")
-	b.Until(`document.querySelector('#create-form .done') !== null`, 5*time.Second)
+	b.Until(`document.querySelector('#create-form .done') !== null`, settled)
 	if got := b.Text("#create-form .done"); got != "Event #1 is stored." {
 		t.Errorf("it says %q", got)
 	}
@@ -60,9 +60,9 @@ func TestBrowser_FormByMouse(t *testing.T) {
 	// The next one is another event, though it be the same.
 	b.fill("", "critical", "On battery,\n12 min left")
 	b.Click("#submit")
-	b.Until(`document.querySelector('#create-form .done')?.textContent.includes('#2')`, 5*time.Second)
+	b.Until(`document.querySelector('#create-form .done')?.textContent.includes('#2')`, settled)
 	b.Click("#create-form .done a")
-	b.Until(`location.pathname === '/events/2' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events/2' && document.readyState === 'complete'`, settled)
 }
 
 func TestBrowser_FormByKeyboard(t *testing.T) {
@@ -83,7 +83,7 @@ func TestBrowser_FormByKeyboard(t *testing.T) {
 	b.Type("Left open")
 	b.Type(kb.Tab)
 	b.Type(kb.Enter)
-	b.Until(`document.querySelector('#create-form .done') !== null`, 5*time.Second)
+	b.Until(`document.querySelector('#create-form .done') !== null`, settled)
 	want := []typed{{"door-7", "warning", "Left open", "http_api"}}
 	if diff := cmp.Diff(want, made(p)); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
@@ -105,7 +105,7 @@ func TestBrowser_FormTellsWhatIsWrong(t *testing.T) {
 			call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !scripts})
 			b.Go(p.URL("/create"))
 			b.Click("#submit")
-			b.Until(`document.querySelectorAll('#create-form [aria-invalid=true]').length === 2`, 5*time.Second)
+			b.Until(`document.querySelectorAll('#create-form [aria-invalid=true]').length === 2`, settled)
 			if got := b.Text("#trouble"); got != "There are 2 problems. Nothing was saved." {
 				t.Errorf("in sum it says %q", got)
 			}
@@ -118,7 +118,7 @@ func TestBrowser_FormTellsWhatIsWrong(t *testing.T) {
 			long := strings.Repeat("w", 81)
 			b.fill(long, "error", "kept <b>text</b>")
 			b.Click("#submit")
-			b.Until(`document.querySelectorAll('#create-form [aria-invalid=true]').length === 1`, 5*time.Second)
+			b.Until(`document.querySelectorAll('#create-form [aria-invalid=true]').length === 1`, settled)
 			if got := b.Text("#source-error"); got != "1 character too many: at most 80." {
 				t.Errorf("at the source it says %q", got)
 			}
@@ -142,7 +142,7 @@ func TestBrowser_FormIsStoredOnce(t *testing.T) {
 	b := browse(t, l.URL+"/create")
 	b.fill("pump-1", "error", "No flow")
 	b.do(chromedp.DoubleClick(chromedp.CSS("#submit")))
-	b.Until(`document.querySelector('#create-form .done') !== null`, 5*time.Second)
+	b.Until(`document.querySelector('#create-form .done') !== null`, settled)
 	want := []typed{{"pump-1", "error", "No flow", "http_api"}}
 	if diff := cmp.Diff(want, made(p)); diff != "" {
 		t.Errorf("after a double click (-want +got):\n%s", diff)
@@ -151,21 +151,21 @@ func TestBrowser_FormIsStoredOnce(t *testing.T) {
 	b.fill("", "error", "Flow is back")
 	l.Mute()
 	b.Click("#submit")
-	eventually(t, 5*time.Second, func() error {
+	eventually(t, settled, func() error {
 		if n := len(made(p)); n != 2 {
 			return fmt.Errorf("%d events are stored", n)
 		}
 		return nil
 	})
 	l.Cut()
-	b.Until(`document.querySelector('#trouble .err') !== null`, 5*time.Second)
+	b.Until(`document.querySelector('#trouble .err') !== null`, settled)
 	if got := b.Text("#trouble"); got != "The hub did not answer. Send it again: it will not be stored twice." {
 		t.Errorf("it says %q", got)
 	}
 	b.Excuse("htmx:") // which tells the console of it too
 	l.Resume()
 	b.Click("#submit")
-	b.Until(`document.querySelector('#create-form .done')?.textContent.includes('#2')`, 5*time.Second)
+	b.Until(`document.querySelector('#create-form .done')?.textContent.includes('#2')`, settled)
 	if n := len(made(p)); n != 2 {
 		t.Errorf("%d events are stored, want 2", n)
 	}
@@ -181,7 +181,7 @@ func TestBrowser_WithoutScripts(t *testing.T) {
 	b.Go(p.URL("/create"))
 	b.fill("gate-1", "warning", "Opened by hand")
 	b.Click("#submit")
-	b.Until(`location.pathname === '/events/131' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.pathname === '/events/131' && document.readyState === 'complete'`, settled)
 	if got := b.Text("#drawer-h"); got != "Opened by hand" {
 		t.Errorf("the event's page says %q", got)
 	}
@@ -192,7 +192,7 @@ func TestBrowser_WithoutScripts(t *testing.T) {
 		{"Dashboard", "/", "#m131"},
 	} {
 		b.Click(fmt.Sprintf(`nav a[href=%q]`, link.path))
-		b.Until(fmt.Sprintf(`location.pathname === %q && document.readyState === 'complete'`, link.path), 5*time.Second)
+		b.Until(fmt.Sprintf(`location.pathname === %q && document.readyState === 'complete'`, link.path), settled)
 		if h1 := b.Text("h1"); h1 != link.name {
 			t.Errorf("%s has the title %q", link.path, h1)
 		}
@@ -208,12 +208,12 @@ func TestBrowser_WithoutScripts(t *testing.T) {
 	}
 	b.Go(p.URL("/events"))
 	b.Click("#older")
-	b.Until(`location.search === '?before=32' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.search === '?before=32' && document.readyState === 'complete'`, settled)
 	if n := b.Count("tr.ev"); n != 31 {
 		t.Errorf("%d older events", n)
 	}
 	b.Click("a.lang")
-	b.Until(`document.documentElement?.lang === 'es' && document.readyState === 'complete' && location.search.includes('before=32')`, 5*time.Second)
+	b.Until(`document.documentElement?.lang === 'es' && document.readyState === 'complete' && location.search.includes('before=32')`, settled)
 	for _, r := range b.Requests() {
 		if strings.Contains(r, "/ws") {
 			t.Errorf("without scripts, %s", r)

@@ -144,9 +144,9 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 		}
 		return nil
 	})
-	dashboard.Shows("rows", stored(p, 5), 5*time.Second)
-	alerts.Until(fmt.Sprintf(`document.querySelectorAll('#alert-rows .rec').length === %d`, n), 5*time.Second)
-	list.Until(fmt.Sprintf(`document.title.startsWith('(%d) ')`, n), 5*time.Second)
+	dashboard.Shows("rows", stored(p, 5), settled)
+	alerts.Until(fmt.Sprintf(`document.querySelectorAll('#alert-rows .rec').length === %d`, n), settled)
+	list.Until(fmt.Sprintf(`document.title.startsWith('(%d) ')`, n), settled)
 	// A notification holds nothing but one event's source and message.
 	texts := make(map[string]bool)
 	for _, w := range want {
@@ -177,7 +177,7 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 	// In the drawer, over the live list, each as its own page.
 	for id, texts := range want {
 		eval[bool](list, fmt.Sprintf(`document.querySelector('#e%s .c-msg a').click(), true`, id))
-		list.Until(fmt.Sprintf(`document.getElementById('drawer')?.dataset.id === '%s'`, id), 5*time.Second)
+		list.Until(fmt.Sprintf(`document.getElementById('drawer')?.dataset.id === '%s'`, id), settled)
 		list.harmless("the drawer of " + texts[1])
 		shown := eval[[2]string](list, `[document.querySelector('#drawer .facts .mono').textContent, document.getElementById('drawer-h').textContent]`)
 		if shown != texts {
@@ -263,7 +263,7 @@ func TestBrowser_WhatIsRepeatedStaysText(t *testing.T) {
 		}
 		eval[bool](b, `window.before = document.getElementById('create-form'), true`)
 		eval[bool](b, fmt.Sprintf(send, long))
-		b.Until(`document.getElementById('create-form') !== window.before && document.querySelector('#message-error') !== null`, 5*time.Second)
+		b.Until(`document.getElementById('create-form') !== window.before && document.querySelector('#message-error') !== null`, settled)
 		b.harmless("the form with " + text)
 		back, err := json.Marshal(strings.NewReplacer("\r\n", "\n", "\x00", "\uFFFD").Replace(text + strings.Repeat(" x", 160))) // what a text area holds
 		if err != nil {

@@ -23,15 +23,15 @@ func (b *tab) waits(p *process, why string) {
 	b.Is(`document.getElementById('tail').dataset.state + ' ' + document.getElementById('tail').dataset.why`, "paused "+why)
 	before := b.Rows("rows")
 	sendMany(p, 2, alarm)
-	b.Until(`/↑?\s*2 new events\s+2\s+critical/.test(document.querySelector('#pill button')?.textContent.trim())`, 5*time.Second)
+	b.Until(`/↑?\s*2 new events\s+2\s+critical/.test(document.querySelector('#pill button')?.textContent.trim())`, settled)
 	b.Shows("rows", before, time.Second)
 }
 
 // goesOn checks that the page shows everything again.
 func (b *tab) goesOn(p *process) {
 	b.t.Helper()
-	b.Shows("rows", stored(p, 100), 5*time.Second)
-	b.Becomes("live", 5*time.Second)
+	b.Shows("rows", stored(p, 100), settled)
+	b.Becomes("live", settled)
 	b.Is(`document.getElementById('pill').textContent.trim()`, "")
 	b.Fresh(5 * time.Second)
 }
@@ -79,9 +79,9 @@ func TestBrowser_Pause(t *testing.T) {
 	// Much more than a table holds, while paused.
 	eval[bool](b, `document.activeElement.blur(), true`)
 	b.Type("p")
-	b.Becomes("paused", 5*time.Second)
+	b.Becomes("paused", settled)
 	sendMany(p, 300, calm)
-	b.Until(`document.querySelector('#pill button')?.textContent.includes('300')`, 5*time.Second)
+	b.Until(`document.querySelector('#pill button')?.textContent.includes('300')`, settled)
 	b.Type("p")
 	b.goesOn(p)
 	b.Untouched()
@@ -91,11 +91,11 @@ func TestBrowser_Pause(t *testing.T) {
 func (b *tab) Opens(id int64) {
 	b.t.Helper()
 	if id < 0 {
-		b.Until(`document.getElementById('drawer') !== null`, 5*time.Second)
+		b.Until(`document.getElementById('drawer') !== null`, settled)
 		return
 	}
 	b.Is(`document.getElementById('drawer')?.dataset.id + ' ' + location.pathname`, fmt.Sprintf("%d /events/%[1]d", id))
-	b.Until(fmt.Sprintf(`document.querySelector('#rows [aria-current]')?.id === 'e%d'`, id), 5*time.Second)
+	b.Until(fmt.Sprintf(`document.querySelector('#rows [aria-current]')?.id === 'e%d'`, id), settled)
 }
 
 // Closed waits until there is no drawer and the focus is back in its row.
@@ -146,16 +146,16 @@ func TestBrowser_Drawer(t *testing.T) {
 	b.Click("#e3 .c-msg a")
 	b.Opens(3)
 	b.Click("#drawer [data-act=copy-link]")
-	b.Until(`document.getElementById('toasts').textContent.includes('Copied')`, 5*time.Second)
+	b.Until(`document.getElementById('toasts').textContent.includes('Copied')`, settled)
 	b.Type("y")
-	b.Until(`document.querySelectorAll('#toasts .toast').length === 2`, 5*time.Second)
+	b.Until(`document.querySelectorAll('#toasts .toast').length === 2`, settled)
 
 	// The same by its address, beside the same list, and live.
 	b.Go(p.URL("/events/3?src=sw-1"))
 	b.Opens(3)
 	b.Lists(4, 3, 2, 1)
 	b.Click(`#drawer a[href*="from="]`) // around
-	b.Until(`location.search.includes('from=') && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.search.includes('from=') && document.readyState === 'complete'`, settled)
 	b.Lists(8, 7, 6, 5, 4, 3, 2, 1)
 	b.Go(p.URL("/events/7"))
 	b.Opens(7)
@@ -178,7 +178,7 @@ func TestBrowser_DensityAndZone(t *testing.T) {
 	height := `document.getElementById('e8').getBoundingClientRect().height`
 	tall := eval[float64](b, height)
 	b.Click(`.livebar a[href*="density=compact"]`)
-	b.Until(`location.search.includes('density=compact') && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`location.search.includes('density=compact') && document.readyState === 'complete'`, settled)
 	b.Lists(8, 4)
 	if low := eval[float64](b, height); low >= tall {
 		t.Errorf("compact rows are %v px high, the others %v", low, tall)
@@ -186,13 +186,13 @@ func TestBrowser_DensityAndZone(t *testing.T) {
 	b.Go(p.URL("/events"))
 	b.Is(`document.documentElement.dataset.density`, "compact")
 	b.Click(`.livebar a[href*="density=comfortable"]`)
-	b.Until(`!document.documentElement.dataset.density && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`!document.documentElement.dataset.density && document.readyState === 'complete'`, settled)
 
 	// A browser elsewhere reads its own times, after one reload.
 	far := openTab(t)
 	far.In("Australia/Adelaide")
 	far.Go(p.URL("/events"))
-	far.Until(`document.documentElement.dataset.zone === 'Australia/Adelaide' && document.readyState === 'complete'`, 5*time.Second)
+	far.Until(`document.documentElement.dataset.zone === 'Australia/Adelaide' && document.readyState === 'complete'`, settled)
 	var e storedEvent
 	p.getJSON("/api/events/8", &e)
 	at, err := time.Parse(time.RFC3339, e.CreatedAt)
@@ -214,7 +214,7 @@ func TestBrowser_DensityAndZone(t *testing.T) {
 	sendMany(p, 1, calm)
 	far.Fresh(5 * time.Second)
 	far.Click(`.livebar a[href*="tz=utc"]`)
-	far.Until(`location.search.includes('tz=utc') && document.readyState === 'complete'`, 5*time.Second)
+	far.Until(`location.search.includes('tz=utc') && document.readyState === 'complete'`, settled)
 	far.Is(`document.querySelector('#e8 .c-time').textContent.trim()`, clock(time.UTC))
 	far.Go(p.URL("/events"))
 	far.Mark()

@@ -203,7 +203,7 @@ func TestBrowser_StatesAreAccessible(t *testing.T) {
 	}{
 		{"form with problems", "/create", func() {
 			eval[bool](b, `document.getElementById('create-form').requestSubmit(), true`)
-			b.Until(`document.querySelector('#source-error') !== null`, 5*time.Second)
+			b.Until(`document.querySelector('#source-error') !== null`, settled)
 			b.Excuse("422")
 		}},
 		{"drawer", "/events", func() {
@@ -213,19 +213,19 @@ func TestBrowser_StatesAreAccessible(t *testing.T) {
 		{"keys", "/events", func() { b.Type("?") }},
 		{"name", "/events", func() {
 			eval[bool](b, `document.querySelector('.c-ack button').click(), true`)
-			b.Until(`document.getElementById('dlg-name').open`, 5*time.Second)
+			b.Until(`document.getElementById('dlg-name').open`, settled)
 		}},
 		{"export menu", "/events", func() { b.Click(".menu summary") }},
 		{"pill", "/events", func() {
 			b.Type("p")
-			b.Becomes("paused", 5*time.Second)
+			b.Becomes("paused", settled)
 			sendMany(p, 3, alarm)
-			b.Until(`document.querySelector('#pill button') !== null`, 5*time.Second)
+			b.Until(`document.querySelector('#pill button') !== null`, settled)
 		}},
 		{"toasts", "/events", func() {
 			eval[bool](b, `['success', 'info', 'warning', 'error', 'error'].forEach((tone) => document.body.dispatchEvent(
 				new CustomEvent('toast', { bubbles: true, detail: { tone, text: 'Something', undo: 'id=1' } }))), true`)
-			b.Until(`document.querySelectorAll('#toasts .toast').length >= 5`, 5*time.Second)
+			b.Until(`document.querySelectorAll('#toasts .toast').length >= 5`, settled)
 		}},
 		{"table of the histogram", "/", func() { b.Click(".as-table summary") }},
 		{"stale", "/", func() {
@@ -268,7 +268,7 @@ func TestBrowser_NothingJumps(t *testing.T) {
 				b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, 10*time.Second)
 				d.Ask(alarm())
 				news := d.Ask(alarm()).EventID
-				b.Until(fmt.Sprintf(`document.getElementById('beat').dataset.lastId === '%d' || document.querySelector('#pill button') !== null`, news), 5*time.Second)
+				b.Until(fmt.Sprintf(`document.getElementById('beat').dataset.lastId === '%d' || document.querySelector('#pill button') !== null`, news), settled)
 			}
 			eval[bool](b, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
 			if shifts := eval[[]string](b, `window.shifts`); len(shifts) > 0 {
@@ -346,19 +346,19 @@ func TestBrowser_LanguageIsRememberedAndLive(t *testing.T) {
 	p := startHub(t, options{})
 	b := browse(t, p.URL("/events"))
 	b.Click("a.lang")
-	b.Until(`document.documentElement?.lang === 'es' && document.readyState === 'complete'`, 5*time.Second)
+	b.Until(`document.documentElement?.lang === 'es' && document.readyState === 'complete'`, settled)
 	b.Go(p.URL("/events")) // without asking again
 	if h1 := b.Text("h1"); h1 != "Eventos" {
 		t.Errorf("the title is %q", h1)
 	}
 	b.Becomes("live", 10*time.Second)
 	sendMany(p, 1, alarm)
-	b.Shows("rows", []row{{ID: 1}}, 5*time.Second)
+	b.Shows("rows", []row{{ID: 1}}, settled)
 	if got := b.Text("#e1 .sev"); got != "Crítico" {
 		t.Errorf("a live row says %q", got)
 	}
 	b.Click("a.lang")
-	b.Until(`document.documentElement?.lang === 'en' && document.querySelector('h1')?.textContent === 'Events'`, 5*time.Second)
+	b.Until(`document.documentElement?.lang === 'en' && document.querySelector('h1')?.textContent === 'Events'`, settled)
 }
 
 // stop is where the Tab key leads.

@@ -179,6 +179,10 @@ func (b *tab) Excuse(text string) {
 // patience is how long the browser may take for one command.
 const patience = 30 * time.Second
 
+// settled is how long a page may take to show what was asked of it, where no
+// promise says how long that is: a busy machine must not fail a test.
+const settled = 20 * time.Second
+
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)

@@ -28,15 +28,15 @@ func TestBrowser_FirstRunAndSamples(t *testing.T) {
 	b := browse(t, p.URL("/"))
 	b.Click(".first [type=submit]")
 	b.At("/events")
-	b.Shows("rows", stored(p, 5), 5*time.Second)
+	b.Shows("rows", stored(p, 5), settled)
 	if n := len(stored(p, 10)); n != 5 {
 		t.Errorf("%d samples", n)
 	}
 	if text := b.Text("#toasts"); !strings.Contains(text, "Five sample events stored") {
 		t.Errorf("it says %q", text)
 	}
-	watching.Shows("rows", stored(p, 5), 5*time.Second)
-	watching.Until(`!document.querySelector('.first')?.checkVisibility()`, 5*time.Second)
+	watching.Shows("rows", stored(p, 5), settled)
+	watching.Until(`!document.querySelector('.first')?.checkVisibility()`, settled)
 	watching.Untouched()
 	b.Go(p.URL("/create"))
 	b.Click("[form=seed]")
@@ -81,7 +81,7 @@ func TestBrowser_ExportAndImport(t *testing.T) {
 	choose := func(path string) {
 		into.do(chromedp.SetUploadFiles(chromedp.CSS("#import-file"), []string{path}))
 		into.Click(`form[action="/import"] .btn`)
-		into.Until(`document.getElementById('dlg-confirm').open`, 5*time.Second)
+		into.Until(`document.getElementById('dlg-confirm').open`, settled)
 		into.Is(`document.activeElement.value`, "cancel") // the safe one has the focus
 	}
 	choose(good)
@@ -89,10 +89,10 @@ func TestBrowser_ExportAndImport(t *testing.T) {
 		t.Errorf("it asks %q", text)
 	}
 	into.Type(kb.Enter)
-	into.Until(`!document.getElementById('dlg-confirm').open`, 5*time.Second)
+	into.Until(`!document.getElementById('dlg-confirm').open`, settled)
 	choose(bad)
 	into.Click("#dlg-confirm-ok")
-	into.Until(`document.readyState === 'complete' && document.getElementById('import')?.textContent.includes('cannot be imported')`, 5*time.Second)
+	into.Until(`document.readyState === 'complete' && document.getElementById('import')?.textContent.includes('cannot be imported')`, settled)
 	into.Excuse("422")
 	if text := into.Text("#import"); !strings.Contains(text, "severity") {
 		t.Errorf("what is wrong is not named: %q", text)
@@ -100,7 +100,7 @@ func TestBrowser_ExportAndImport(t *testing.T) {
 	into.Go(other.URL("/create"))
 	choose(good)
 	into.Click("#dlg-confirm-ok")
-	into.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, 5*time.Second)
+	into.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, settled)
 	if n := len(stored(other, 10)); n != 0 {
 		t.Errorf("%d events are stored before the last question", n)
 	}
@@ -119,7 +119,7 @@ func TestBrowser_ExportAndImport(t *testing.T) {
 	into.Go(other.URL("/create"))
 	choose(good)
 	into.Click("#dlg-confirm-ok")
-	into.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, 5*time.Second)
+	into.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, settled)
 	if text := into.Text("#import"); !strings.Contains(text, "8 are taken") {
 		t.Errorf("it does not tell of the numbers: %q", text)
 	}

@@ -293,7 +293,7 @@ function live(holder) {
       event.preventDefault();
       ('all' in fragment.dataset ? replace : merge)(target, fragment);
       if (!paused && fragment.dataset.lastId) target.dataset.lastId = fragment.dataset.lastId;
-    } else if (/^(kpis|attn)$/.test(target.id)) {
+    } else if (/kpis|attn|histo|strip/.test(target.id)) {
       waiting.delete(target.id);
       if (!inUse(target)) return;
       event.preventDefault();

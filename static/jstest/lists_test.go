@@ -162,7 +162,7 @@ func TestAck(t *testing.T) {
 	b.Expects("503")
 	b.Click("#e9 .c-ack button")
 	b.Until(`document.getElementById('dlg-name').open`)
-	b.Click("#dlg-name [data-act=cancel]")
+	b.Click("#dlg-name [value=cancel]")
 	b.Until(`!document.getElementById('dlg-name').open`)
 	if n := len(h.Asked("POST", "/events/ack")); n != 0 {
 		t.Errorf("acknowledged %d times without a name", n)
