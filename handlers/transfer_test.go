@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,16 +132,17 @@ func TestExport_AnswersAFile(t *testing.T) {
 // A fault before the first byte is an error like any other; later, the
 // transfer must not look complete, whether it is compressed or not.
 func TestExport_Faults(t *testing.T) {
-	written := 0
+	var before atomic.Int64 // bytes written before the fault
 	server := serveTransfer(t, &fakeTransfer{export: func(w io.Writer, _ models.ExportFormat, _ models.EventFilter) error {
-		if written > 0 {
-			if _, err := io.WriteString(w, strings.Repeat("x", written)); err != nil {
+		if n := int(before.Load()); n > 0 {
+			if _, err := io.WriteString(w, strings.Repeat("x", n)); err != nil {
 				return err
 			}
 		}
 		return models.ErrUnavailable
 	}})
-	for _, written = range []int{0, 10, 5_000, 1_000_000} {
+	for _, written := range []int64{0, 10, 5_000, 1_000_000} {
+		before.Store(written)
 		for _, encoding := range []string{"identity", "gzip"} {
 			request, err := http.NewRequest("GET", server.URL+"/export.csv", nil)
 			if err != nil {
