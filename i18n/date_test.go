@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"time"
+	_ "time/tzdata" // as the program has them, whatever this machine knows
 )
 
 // zoned reads a language in a zone, at a moment of 2026.
@@ -15,7 +16,7 @@ func madrid(t *testing.T) *time.Location {
 	t.Helper()
 	zone, err := time.LoadLocation("Europe/Madrid")
 	if err != nil {
-		t.Skip("this machine knows no time zones")
+		t.Fatal(err)
 	}
 	return zone
 }
