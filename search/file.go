@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -112,6 +113,10 @@ func openFile(ctx context.Context, path string) (_ *file, err error) {
 }
 
 func openDB(path string, connections int, options url.Values) (*sql.DB, error) {
+	path, err := filepath.Abs(path) // the first part of a relative one would be read as a host
+	if err != nil {
+		return nil, err
+	}
 	uri := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", uri.String())
 	if err != nil {

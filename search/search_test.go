@@ -183,6 +183,18 @@ func TestIndex_Words(t *testing.T) {
 	}
 }
 
+// The data directory is "./data" unless it is configured.
+func TestIndex_RelativeDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("data", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	newIndex(t, "data", &memory{}).mustStep(t)
+	if _, err := os.Stat(filepath.Join("data", FileName)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestIndex_CutShort(t *testing.T) {
 	source := &memory{hold: 1 << 40}
 	for id := int64(1); id <= 3000; id++ {
