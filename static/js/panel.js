@@ -189,10 +189,11 @@ on('click', ({ target }) => {
   if (opener) byId(opener.dataset.open).showModal();
 });
 
-// Shows a dialog; the promise is kept when it is closed.
+// Shows a dialog; the promise is kept when it is closed. A closing is told
+// late: when the dialog is open again, it was that of an earlier question.
 const asked = (dialog) => new Promise((resolve) => {
   dialog.returnValue = '';
-  dialog.onclose = () => resolve(dialog.returnValue === 'ok');
+  dialog.onclose = () => dialog.open || resolve(dialog.returnValue === 'ok');
   dialog.showModal();
 });
 
