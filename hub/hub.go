@@ -77,7 +77,7 @@ type Mail interface {
 // Defaults of Config.
 const (
 	DefaultQueue    = 32768
-	DefaultMaxBatch = 8192
+	DefaultMaxBatch = 4096
 	DefaultPatience = 10 * time.Second
 
 	DefaultRegisterPatience = time.Second

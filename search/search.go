@@ -57,6 +57,7 @@ type Index struct {
 	stale  atomic.Bool  // the file must be made anew
 	behind atomic.Int64 // stored events that are not in the file
 	fault  atomic.Pointer[string]
+	newest int64 // the last event at the last look; Run's own
 
 	mu   sync.RWMutex // held for reading while the file is used, for writing while it is changed for another
 	file *file        // nil until Run has opened it, and after Close: everything is scanned then

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"alerthub/models"
@@ -17,14 +18,22 @@ const (
 	enough    = 1000            // so many waiting events are a batch at once
 	linger    = 2 * time.Second // that is how long fewer wait
 	tick      = 5 * time.Second // at least so often it looks, and tries again after a fault
+
+	// For so many events stored while a batch was indexed it sleeps once as
+	// long as that took, and at most maxSleeps times.
+	eventsASleep = 500
+	maxSleeps    = 15
 )
 
-// Run fills the index until ctx ends. It works at low priority: after each
-// batch it sleeps for as long as it worked if events were stored meanwhile,
-// and so takes at most half of one processor from ingest; in a lull it
-// catches up at full speed. A fault is told by State and tried again; a file
-// that is damaged, of another version or not of these events is made anew.
+// Run fills the index until ctx ends. It works at low priority, on a thread
+// that gives way to all others where the system knows that, and the more is
+// stored meanwhile the longer it sleeps after each batch: a flood leaves it a
+// sixteenth of one processor, in a lull it catches up at full speed. A fault is
+// told by State and tried again; a file that is damaged, of another version or
+// not of these events is made anew.
 func (x *Index) Run(ctx context.Context) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	giveWay()
 	for ctx.Err() == nil {
 		more, err := x.step(ctx)
 		switch {
@@ -51,14 +60,12 @@ func (x *Index) step(ctx context.Context) (more bool, err error) {
 	case <-x.wake:
 	default:
 	}
-	began := time.Now()
+	began, newest := time.Now(), x.newest
 	more, err = x.work(ctx, x.file)
 	if err != nil || !more {
 		return more, err
 	}
-	if len(x.wake) > 0 { // ingest is busy
-		pause(ctx, time.Since(began))
-	}
+	pause(ctx, time.Since(began)*time.Duration(min((x.newest-newest)/eventsASleep, maxSleeps)))
 	return true, nil
 }
 
@@ -100,7 +107,8 @@ func (x *Index) measure(ctx context.Context, f *file) error {
 	if err != nil {
 		return err
 	}
-	x.behind.Store(max(0, stats.LastEventID-f.watermark.Load()) + f.late.Load())
+	x.newest = stats.LastEventID
+	x.behind.Store(max(0, x.newest-f.watermark.Load()) + f.late.Load())
 	return nil
 }
 

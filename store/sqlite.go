@@ -29,7 +29,7 @@ func setup() []string {
 	return []string{
 		fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"wal_autocheckpoint(1000)", "journal_size_limit(67108864)", "cache_size(-2000)", "temp_store(MEMORY)",
+		"wal_autocheckpoint(400)", "journal_size_limit(67108864)", "cache_size(-2000)", "temp_store(MEMORY)",
 	}
 }
 

@@ -61,7 +61,7 @@ func pragmas(t *testing.T, conn *sql.Conn, names ...string) map[string]string {
 func TestConnections_have_their_pragmas(t *testing.T) {
 	s := openStore(t)
 	writing := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "1500",
-		"journal_size_limit": "67108864", "wal_autocheckpoint": "1000", "cache_size": "-2000", "temp_store": "2"}
+		"journal_size_limit": "67108864", "wal_autocheckpoint": "400", "cache_size": "-2000", "temp_store": "2"}
 	var names []string
 	for name := range writing {
 		names = append(names, name)
@@ -76,7 +76,7 @@ func TestConnections_have_their_pragmas(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]int64{"synchronous": 2, "foreign_keys": 0, "busy_timeout": 1500, "wal_autocheckpoint": 1000} {
+	for name, want := range map[string]int64{"synchronous": 2, "foreign_keys": 0, "busy_timeout": 1500, "wal_autocheckpoint": 400} {
 		st, err := s.ingest.conn.compile(name, "PRAGMA "+name)
 		if err != nil {
 			t.Fatal(err)
