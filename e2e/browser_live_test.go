@@ -90,7 +90,7 @@ func TestBrowser_BurstIsCountedAndBounded(t *testing.T) {
 		b.Untouched()
 		b.Becomes("live", 5*time.Second)
 	}
-	if n := eval[int](list, `window.most`); n > 2600 || n < 500 {
+	if n := eval[int](list, `window.most`); n > 2500 || n < 500 {
 		t.Errorf("the page grew to %d elements, %d of them in %d rows", n, list.Count("#rows *"), list.Count("#rows tr"))
 	}
 	if n := eval[int](list, `window.gaps`); n == 0 {

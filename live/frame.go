@@ -219,9 +219,11 @@ func (s *stage) beatFor(c *crowd, id int64, wrong time.Time) []byte {
 	if !wrong.IsZero() && wrong.Before(asOf) {
 		asOf = wrong
 	}
-	rate := s.meter.rate(time.Now(), s.panel.inbox.counted())
-	return s.render(&c.audience, views.Beat(views.BeatData{LastID: id, At: s.panel.now(), AsOf: asOf, Rate: rate, Build: s.panel.build}))
+	return s.render(&c.audience, views.Beat(views.BeatData{LastID: id, At: s.panel.now(), AsOf: asOf, Rate: s.rate(), Build: s.panel.build}))
 }
+
+// rate is the events a second of the last seconds.
+func (s *stage) rate() float64 { return s.meter.rate(time.Now(), s.panel.inbox.counted()) }
 
 // miss counts what a paused page does not see.
 func (v *viewer) miss(sel *selection) {

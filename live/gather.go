@@ -28,9 +28,9 @@ func (s *stage) gather(ctx context.Context, now time.Time) *digest {
 		return d
 	}
 	s.figuresDue = true
-	gap := frameGap(d.count, now.Sub(s.lastRows))
-	s.lastRows, s.nextRows = now, now.Add(gap)
-	if gap == busyGap {
+	s.gap = frameGap(float64(d.count)/now.Sub(s.lastRows).Seconds(), s.rate())
+	s.lastRows, s.nextRows = now, now.Add(s.gap)
+	if s.gap > calmGap {
 		s.calmAt = now.Add(calmAfter)
 	}
 	return d

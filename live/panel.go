@@ -16,12 +16,16 @@ import (
 // Pacing of the frames of one page. What a browser can draw is a matter of
 // frames, about 40 ms of its main thread each with rowsPerFrame rows.
 const (
-	calmGap    = time.Second / 4 // below busyRate
+	calmGap    = time.Second / 8 // below busyRate
 	busyGap    = time.Second / 2
-	busyRate   = 20 // events a second
+	floodGap   = time.Second // from floodRate on: nobody reads more, and it halves what a browser has to do
+	busyRate   = 20          // events a second
+	floodRate  = 1000
 	calmAfter  = 2 * time.Second
 	figuresGap = time.Second
-	beatEvery  = 2 * time.Second
+	// figuresWait is how much earlier or later figures come, to be drawn with rows.
+	figuresWait = figuresGap / 4
+	beatEvery   = 2 * time.Second
 
 	// rendering is how long before its socket a page may have been read from
 	// the database, if it does not say when it last heard of us.
@@ -96,13 +100,17 @@ func (p *panel) serve(w http.ResponseWriter, r *http.Request) error {
 	return p.sockets.serve(w, r, v)
 }
 
-// frameGap is the time from a frame with rows events, the first since elapsed
-// ago, to the next.
-func frameGap(rows int64, elapsed time.Duration) time.Duration {
-	if elapsed > 0 && float64(rows)/elapsed.Seconds() < busyRate {
+// frameGap is the time from one frame with rows to the next, by the events a
+// second since the last frame and those of the last seconds: a few that come
+// together are no burst, and one that is over is none any more.
+func frameGap(now, lately float64) time.Duration {
+	switch rate := min(now, lately); {
+	case rate < busyRate:
 		return calmGap
+	case rate < floodRate:
+		return busyGap
 	}
-	return busyGap
+	return floodGap
 }
 
 // run draws until ctx ends.

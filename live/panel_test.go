@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -288,20 +289,20 @@ func TestPanel_PaceIsBounded(t *testing.T) {
 
 func TestFrameGap(t *testing.T) {
 	tests := []struct {
-		rows    int64
-		elapsed time.Duration
-		want    time.Duration
+		now, lately float64
+		want        time.Duration
 	}{
-		{1, time.Hour, calmGap},
-		{4, calmGap, calmGap}, // 16 a second
-		{5, calmGap, busyGap}, // 20 a second
-		{9, busyGap, calmGap},
-		{5000, busyGap, busyGap},
-		{1, 0, busyGap},
+		{0, 0, calmGap},
+		{19.9, 1000, calmGap}, // it is over
+		{1000, 19.9, calmGap}, // a few at once
+		{math.Inf(1), 20, busyGap},
+		{999, 1000, busyGap},
+		{1000, 999, busyGap},
+		{1000, 1000, floodGap},
 	}
 	for _, tt := range tests {
-		if got := frameGap(tt.rows, tt.elapsed); got != tt.want {
-			t.Errorf("frameGap(%d, %v) = %v, want %v", tt.rows, tt.elapsed, got, tt.want)
+		if got := frameGap(tt.now, tt.lately); got != tt.want {
+			t.Errorf("frameGap(%v, %v) = %v, want %v", tt.now, tt.lately, got, tt.want)
 		}
 	}
 }

@@ -29,8 +29,9 @@ type stage struct {
 	rowsDue   bool // there may be news
 	lastRows  time.Time
 	nextRows  time.Time
-	calmAt    time.Time // when tables that are behind are drawn anew, unless another burst comes
-	anyBehind bool      // some crowd is behind
+	gap       time.Duration // from the last frame of rows to the next
+	calmAt    time.Time     // when tables that are behind are drawn anew, unless another burst comes
+	anyBehind bool          // some crowd is behind
 
 	urgentDue   bool // what waits for a person has changed
 	nextUrgent  time.Time
@@ -62,12 +63,21 @@ func (s *stage) next() (at time.Time, ok bool) {
 	for _, due := range []struct {
 		is bool
 		at time.Time
-	}{{s.rowsDue, s.nextRows}, {s.urgentDue, s.nextUrgent}, {s.figuresDue, s.nextFigures}, {s.anyBehind, s.calmAt}} {
+	}{{s.rowsDue, s.nextRows}, {s.urgentDue, s.nextUrgent}, {s.figuresDue, s.figuresAt()}, {s.anyBehind, s.calmAt}} {
 		if due.is && (!ok || due.at.Before(at)) {
 			at, ok = due.at, true
 		}
 	}
 	return at, ok
+}
+
+// figuresAt is when figures may be drawn: with rows that come at about that
+// time, since both together cost a browser less.
+func (s *stage) figuresAt() time.Time {
+	if s.rowsDue && s.nextRows.Sub(s.nextFigures).Abs() <= figuresWait {
+		return s.nextRows
+	}
+	return s.nextFigures
 }
 
 func (s *stage) due(now time.Time) bool {
@@ -78,11 +88,13 @@ func (s *stage) due(now time.Time) bool {
 // draw sends what is due to everybody, rendered once for each audience.
 func (s *stage) draw(ctx context.Context, now time.Time) {
 	s.asOf = s.panel.changes.asOf()
+	figuresAt := s.figuresAt()
 	var d *digest
 	if s.rowsDue && !now.Before(s.nextRows) {
+		figuresAt = s.nextFigures.Add(-figuresWait)
 		d = s.gather(ctx, now)
 	}
-	figures := s.figuresDue && !now.Before(s.nextFigures)
+	figures := s.figuresDue && !now.Before(figuresAt)
 	urgent := s.urgentDue && !now.Before(s.nextUrgent)
 	s.prepare(figures, urgent, now)
 	s.forget()
@@ -124,7 +136,7 @@ func (s *stage) prepare(figures, urgent bool, now time.Time) {
 		s.board.forgetWaiting()
 	}
 	if figures || urgent {
-		s.urgentDue, s.nextUrgent = false, now.Add(calmGap)
+		s.urgentDue, s.nextUrgent = false, now.Add(max(s.gap, calmGap))
 	}
 }
 

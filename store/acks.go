@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -167,8 +168,12 @@ func (s *Store) unackedEvents(ctx context.Context, f models.EventFilter) (models
 		severities = slices.DeleteFunc(severities, func(s models.Severity) bool { return !slices.Contains(f.Severities, s) })
 	}
 	f.Severities = nil
-	var page models.EventPage
+	if len(severities) == 0 {
+		return models.EventPage{}, nil
+	}
 	floor := f.After
+	var newest []string
+	var ids []any
 	for _, severity := range severities {
 		query, narrow := conditions(s.unacked(ctx, severity), f)
 		if narrow {
@@ -178,19 +183,20 @@ func (s *Store) unackedEvents(ctx context.Context, f models.EventFilter) (models
 			}
 			floor = max(floor, low)
 		}
-		var rows []eventRow
-		err := query.Where("id > ? AND id <= ?", floor, high).Order("id DESC").Limit(limit + 1).Find(&rows).Error
-		if err != nil {
-			return models.EventPage{}, fmt.Errorf("search events: %w", err)
-		}
-		events, err := convert(rows, (*eventRow).event)
-		if err != nil {
-			return models.EventPage{}, err
-		}
-		page.Events = append(page.Events, events...)
+		newest = append(newest, "SELECT id FROM (?)")
+		ids = append(ids, query.Model(&eventRow{}).Select("id").Where("id > ? AND id <= ?", floor, high).Order("id DESC").Limit(limit+1))
 	}
-	page.Events = slices.DeleteFunc(page.Events, func(e models.Event) bool { return e.ID <= floor })
-	slices.SortFunc(page.Events, func(a, b models.Event) int { return cmp.Compare(b.ID, a.ID) })
+	// Ids come from the index alone; whole rows are read of the page's.
+	var rows []eventRow
+	err := s.gormR.WithContext(ctx).Where("id IN (?) AND id > ?", s.gormR.Raw(strings.Join(newest, " UNION ALL "), ids...), floor).
+		Order("id DESC").Limit(limit + 1).Find(&rows).Error
+	if err != nil {
+		return models.EventPage{}, fmt.Errorf("search events: %w", err)
+	}
+	var page models.EventPage
+	if page.Events, err = convert(rows, (*eventRow).event); err != nil {
+		return models.EventPage{}, err
+	}
 	return s.finish(ctx, page, limit, floor, f.After)
 }
 

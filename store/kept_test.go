@@ -299,3 +299,48 @@ func copyRows(t *testing.T, from, to *sql.DB, table string) {
 		}
 	}
 }
+
+// Few pending emails are found by their index and sorted; a whole outage's are
+// met on the way down the ids. Both tell the same.
+func TestEmailAlerts_of_an_outage_need_no_sorting(t *testing.T) {
+	s := openStore(t)
+	list := func() []int64 {
+		t.Helper()
+		alerts, err := s.EmailAlerts(t.Context(), models.EmailFilter{Status: models.EmailPending, Limit: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := make([]int64, len(alerts))
+		for i := range alerts {
+			ids[i] = alerts[i].ID
+		}
+		return ids
+	}
+	records := someRecords(manyPending+10, 1)
+	for i := range records {
+		records[i].Alerts = []models.NewAlert{{Recipient: "noc@example.net", Status: models.EmailPending}}
+	}
+	if _, err := s.InsertBatch(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	last := int64(len(records))
+	now := time.Now()
+	finish := func(id int64, status models.EmailStatus, next time.Time) {
+		t.Helper()
+		if _, err := s.FinishAlert(t.Context(), models.AlertUpdate{ID: id, Status: status, NextAttemptAt: next, Attempts: 1, At: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finish(last-1, models.EmailSent, time.Time{})
+	finish(last-2, models.EmailPending, now.Add(time.Hour)) // later, and yet in its place
+	want := []int64{last, last - 2, last - 3, last - 4, last - 5}
+	if diff := cmp.Diff(want, list()); diff != "" {
+		t.Errorf("of many (-want +got):\n%s", diff)
+	}
+	for id := last - 10; id > 0; id-- {
+		finish(id, models.EmailFailed, time.Time{})
+	}
+	if diff := cmp.Diff(want, list()); diff != "" {
+		t.Errorf("of few (-want +got):\n%s", diff)
+	}
+}

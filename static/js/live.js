@@ -242,8 +242,11 @@ function live(holder) {
     older.search = to;
   }
 
+  // In a flood half of the rows stay: a table with a gap is drawn anew when it
+  // is over.
+  let flood = false;
   function trim(body) {
-    const rows = $$('tr[id]:not(.day, .gap-row)', body), cap = body.dataset.cap;
+    const rows = $$('tr[id]:not(.day, .gap-row)', body), cap = body.dataset.cap / (flood && $('.gap-row', body) ? 2 : 1);
     if (rows.length > cap) {
       while (rows[cap - 1].nextSibling) rows[cap - 1].nextSibling.remove();
       $('.tbl-foot[hidden]')?.removeAttribute('hidden'); // the way to what was cut
@@ -319,6 +322,7 @@ function live(holder) {
       seen = lastId;
       build ||= newest;
       if (newest !== build) byId('updated').hidden = false;
+      flood = rate >= 1000;
       root.dataset.rate = rate >= 20 ? 'high' : ''; // then rows come without animation
       for (const id of ['rate', 'burst']) fill(byId(id), number(+rate));
     }

@@ -2,6 +2,7 @@ package jstest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -140,6 +141,29 @@ func TestMerge_keepsTheNewestRows(t *testing.T) {
 	if last := eval[string](b, `document.getElementById('rows').dataset.lastId`); last != "103" {
 		t.Errorf("data-last-id is %s", last)
 	}
+}
+
+// While rows come faster than anyone reads, half of them are enough to draw;
+// but only of a table that is drawn anew afterwards, since it has a gap.
+func TestMerge_keepsFewerInAFlood(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, evs(100, 1)...)
+	b := h.live("/events")
+	h.set(func(h *hub) { h.rate = 5000 })
+	h.Say() // tells the rate
+	b.Until(`document.documentElement.dataset.rate === 'high'`)
+	want := []string{"day-2026-02-24"}
+	for id := 101; id > 1; id-- {
+		want = append(want, fmt.Sprintf("e%d", id))
+	}
+	h.set(func(h *hub) { h.last = 101 })
+	h.Say(rows(101, ev(101)))
+	b.sees(want)
+	gap := &views.Gap{Count: 9, FromID: 102, ToID: 110, From: day, To: day, Link: "/events"}
+	h.set(func(h *hub) { h.last = 111 })
+	h.Say(html(views.RowsFrame([]views.Row{ev(111)}, 111, gap)))
+	want = slices.Insert(want[:50], 1, "e111", "gap 102-110")
+	b.sees(want)
 }
 
 // A row that is marked or has the focus stays so when it changes, and when
