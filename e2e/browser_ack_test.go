@@ -104,6 +104,12 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	b.Until(`document.querySelector('#drawer [form=ack]') !== null`, settled)
 	b.Acked(3, "")
 	other.Lists(8, 7, 3)
+	// What others do to its event, the drawer tells too, and keeps the focus.
+	p.request(http.MethodPost, "/api/events/3/ack", "application/json", strings.NewReader(`{"by":"cron"}`), nil)
+	b.Until(`document.querySelector('#drawer .who')?.textContent === 'cron' && document.getElementById('drawer').contains(document.activeElement)`, settled)
+	p.request(http.MethodDelete, "/api/events/3/ack", "", nil, nil)
+	b.Until(`document.querySelector('#drawer [form=ack]') !== null`, settled)
+	other.Lists(8, 7, 3)
 	b.Type(kb.Escape)
 	b.Closed(3)
 	// On the dashboard, where this browser's other page asks too.

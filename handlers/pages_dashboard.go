@@ -54,7 +54,7 @@ func (h *Handler) getDashboard(c echo.Context) error {
 
 // fillDashboard reads everything that the dashboard shows of a range.
 func (h *Handler) fillDashboard(ctx context.Context, d *views.DashboardData, r models.Range) error {
-	figures, err := h.figures(ctx, views.MiniCap)
+	figures, err := h.figures(ctx, views.AttentionRead)
 	if err != nil {
 		return err
 	}

@@ -65,12 +65,9 @@ func (b *board) readStats(ctx context.Context) (models.Stats, error) {
 	return b.stats.get(struct{}{}, func() (models.Stats, error) { return b.source.Stats(ctx) })
 }
 
-// attentionShown is how many events the dashboard shows to be acknowledged.
-const attentionShown = 5
-
 func (b *board) readAttention(ctx context.Context) (waiting, error) {
 	return b.attention.get(struct{}{}, func() (w waiting, err error) {
-		if w.Attention, err = b.source.Attention(ctx, attentionShown); err != nil || w.Critical+w.Errors > 0 {
+		if w.Attention, err = b.source.Attention(ctx, views.AttentionRead); err != nil || w.Critical+w.Errors > 0 {
 			return w, err
 		}
 		page, err := b.source.Events(ctx, models.EventFilter{Severities: []models.Severity{models.SeverityCritical}, Limit: 1})
@@ -171,7 +168,7 @@ func (b *board) dashboard(ctx context.Context, a *audience) ([]component, error)
 	if err != nil {
 		return nil, err
 	}
-	return append(parts, views.SourcesCard(sources, true), views.MiniAlertsFrame(mails)), nil
+	return append(parts, views.SourcesCard(sources, now, true), views.MiniAlertsFrame(mails)), nil
 }
 
 func (b *board) strip(ctx context.Context, q query.Query) ([]component, error) {

@@ -104,7 +104,7 @@ func Dashboard(p Page, d DashboardData) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = SourcesCard(d.Sources, false).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = SourcesCard(d.Sources, d.Kpi.Series, false).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -25,6 +25,10 @@ const (
 	SourceCap = 6
 )
 
+// AttentionRead is how many of the events that wait for a person are read for
+// the MiniCap that the dashboard shows, since repeats share one line.
+const AttentionRead = 100
+
 // Section is one of the panel's tabs.
 type Section string
 

@@ -130,13 +130,23 @@ on('submit', async (event) => {
     body.set('by', form.dataset.name);
     await ask('/name', '', new URLSearchParams({ by: form.dataset.name, next: '/' }));
   }
+  hold();
   button.disabled = true;
-  if (await ask(form.action, '', body)) acted();
+  if (await ask(form.action, '', body)) reopen();
   else button.disabled = false;
 }, true);
 
-// The drawer is in no frame.
-function acted() { if (drawer()) load(`/events/${opened}`, 'drawer'); }
+// The drawer is in no frame: when its event has changed it is read anew. Focus
+// that was in it, and is lost with what had it, is held for it.
+let held;
+const hold = () => { held ||= drawer()?.contains(document.activeElement); };
+async function reopen() {
+  hold();
+  const part = drawer() && await load(`/events/${opened}`, 'drawer');
+  if (!part) return;
+  if (held && document.activeElement === document.body) focus(part);
+  held = false;
+}
 
 // ---- keys
 

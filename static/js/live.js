@@ -215,6 +215,7 @@ function live(holder) {
     for (const row of [...frame.children]) {
       const shown = row.id && $(`#${row.id}`, body), twin = row.dataset.g && $(`[data-g="${row.dataset.g}"]`, body);
       const holds = (gap) => gap.dataset.to && key(row) >= gap.dataset.from && key(row) <= gap.dataset.to;
+      if (row.id === `e${opened}`) reopen();
       if (isDay(row)) day = row;
       else if ('gone' in row.dataset) shown?.remove();
       else if (shown) {

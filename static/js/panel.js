@@ -59,7 +59,7 @@ function dismiss(el) {
 acts.dismiss = dismiss;
 acts.undo = async (button) => {
   dismiss(button);
-  if (await ask('/events/unack', '', new URLSearchParams(button.dataset.undo))) acted();
+  if (await ask('/events/unack', '', new URLSearchParams(button.dataset.undo))) reopen();
 };
 
 // ---- asking the server
