@@ -32,6 +32,7 @@ func TestBench(t *testing.T) {
 		{"feed", b.feed},
 		{"mail", b.mail},
 		{"panel", b.panel},
+		{"import", b.imports},
 		{"million", b.million},
 		{"crowd", b.crowd},
 		{"kill", b.kill},

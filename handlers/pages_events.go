@@ -2,8 +2,10 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -86,13 +88,18 @@ func (h *Handler) list(ctx context.Context, c echo.Context, q query.Query, befor
 	return d, figures.header(), err
 }
 
-// fillList reads what depends on the filter.
-func (h *Handler) fillList(ctx context.Context, d *views.EventsData) error {
+// fillList reads what depends on the filter. Finding and counting are the two
+// that may take long, and go on at the same time.
+func (h *Handler) fillList(ctx context.Context, d *views.EventsData) (err error) {
 	filter := d.Query.Filter(d.At)
-	var err error
-	if d.Match, err = h.svc.Match(ctx, filter); err != nil {
-		return err
-	}
+	var counting sync.WaitGroup
+	var countErr error
+	counted := filter
+	counting.Go(func() { d.Match, countErr = h.svc.Match(ctx, counted) })
+	defer func() {
+		counting.Wait()
+		err = errors.Join(err, countErr)
+	}()
 	filter.Before, filter.Limit = d.Before, rowsRead
 	if filter.Before == 0 {
 		filter.Before = d.LastID + 1 // what is newer comes by the socket

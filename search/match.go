@@ -25,7 +25,7 @@ func (x *Index) Match(ctx context.Context, f models.EventFilter) (models.Match, 
 	}
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	c := counter{index: x, filter: f, deadline: x.now().Add(x.patience), exact: true}
+	c := counter{index: x, filter: f, deadline: x.now().Add(x.counting), exact: true}
 	c.filter.Severities = nil
 	var err error
 	switch {
@@ -33,7 +33,7 @@ func (x *Index) Match(ctx context.Context, f models.EventFilter) (models.Match, 
 		err = c.walk(ctx, c.filter, idRange{1, math.MaxInt64}, manyMatches)
 		if err == nil && !c.exact && len(f.Severities) > 0 {
 			// Too many of all severities: count for those asked for alone.
-			c.severity, c.filter, c.deadline = [4]int64{}, f, x.now().Add(x.patience)
+			c.severity, c.filter, c.deadline = [4]int64{}, f, x.now().Add(x.counting)
 			err = c.walk(ctx, c.filter, idRange{1, math.MaxInt64}, manyMatches)
 		}
 	default:

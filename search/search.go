@@ -67,6 +67,7 @@ type Index struct {
 
 	// Bounds of one call; fields so that tests can make them small.
 	patience   time.Duration // after that a search stops and says how far it came
+	counting   time.Duration // after that a count is "at least"
 	candidates int           // events that a search looks at
 	now        func() time.Time
 }
@@ -75,7 +76,7 @@ type Index struct {
 func New(cfg Config, source Source) *Index {
 	x := &Index{
 		path: filepath.Join(cfg.Dir, FileName), source: source, logger: cfg.Logger,
-		wake: make(chan struct{}, 1), patience: 70 * time.Millisecond, candidates: 20_000, now: time.Now,
+		wake: make(chan struct{}, 1), patience: 60 * time.Millisecond, counting: 30 * time.Millisecond, candidates: 20_000, now: time.Now,
 	}
 	if x.logger == nil {
 		x.logger = slog.New(slog.DiscardHandler)

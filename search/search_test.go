@@ -109,7 +109,7 @@ func event(id int64, message string) models.Event {
 func newIndex(t testing.TB, dir string, source *memory) *Index {
 	t.Helper()
 	x := New(Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}, source)
-	x.patience = time.Hour
+	x.patience, x.counting = time.Hour, time.Hour
 	t.Cleanup(func() { _ = x.Close() })
 	return x
 }
@@ -212,7 +212,7 @@ func TestIndex_CutShort(t *testing.T) {
 	if got := ids(t, x, models.EventFilter{Text: "y"}); !slices.Equal(got, []int64{3001}) {
 		t.Errorf("got %v", got)
 	}
-	x.patience = 0
+	x.patience, x.counting = 0, 0
 	if got := ids(t, x, models.EventFilter{Text: "x", Limit: 7}); len(got) != 3000 {
 		t.Errorf("without patience %d of 3000", len(got))
 	}
