@@ -4,13 +4,15 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -109,6 +111,18 @@ func bareLines(t testing.TB, load closedLoop) loadResult {
 	return r
 }
 
+// postAnswer is as long as what the hub answers to the POST of an event: the
+// event itself, under the headers that every answer has.
+var (
+	postAnswer  = bytes.Repeat([]byte("x"), 330)
+	postHeaders = map[string]string{
+		"Content-Type": "application/json", "Cache-Control": "no-store", "Location": "/api/events/1",
+		"Content-Security-Policy": strings.Repeat("x", 160), "Cross-Origin-Opener-Policy": "same-origin",
+		"Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "same-origin", "Vary": "Accept-Encoding",
+		"X-Content-Type-Options": "nosniff", "X-Request-Id": strings.Repeat("x", 32),
+	}
+)
+
 // barePosts measures a load of single events against net/http's server with
 // nothing but commits behind it.
 func barePosts(t testing.TB, load func(addr string) closedLoop) loadResult {
@@ -127,10 +141,12 @@ func barePosts(t testing.TB, load func(addr string) closedLoop) loadResult {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", fmt.Sprint(len(bareAnswer)))
+		for name, value := range postHeaders {
+			w.Header().Set(name, value)
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(postAnswer)))
 		w.WriteHeader(http.StatusCreated)
-		_, _ = w.Write(bareAnswer) // a client that is gone is its own concern
+		_, _ = w.Write(postAnswer) // a client that is gone is its own concern
 	})}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) }) // until Close

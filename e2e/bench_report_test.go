@@ -16,6 +16,10 @@ import (
 // measured side by side can be compared.
 const rounds = 3
 
+// moreRounds is for what the neighbours disturb most: tails, and ratios near
+// their bars.
+const moreRounds = 5
+
 // sample is one figure, once a round.
 type sample []float64
 

@@ -172,7 +172,7 @@ func (b *bench) halfLoad(t *testing.T) {
 	half.window = half.chunk * 1024 // what is due is sent, whatever is unanswered
 	var floor syncFloor
 	var p50, p99, after50, after99 sample
-	for range rounds {
+	for range moreRounds {
 		floor.measure(t)
 		half.duration = 5 * time.Second
 		r := half.must(t, p.TCP)
@@ -202,7 +202,7 @@ func (b *bench) http(t *testing.T) {
 	var floor syncFloor
 	rates, p50, p99 := make([]sample, len(postings)), make([]sample, len(postings)), make([]sample, len(postings))
 	var bare sample
-	for range rounds {
+	for range moreRounds {
 		floor.measure(t)
 		bare.add(barePosts(t, func(addr string) closedLoop { return postOneByOne(addr, 32, 2*time.Second) }).rate())
 		for i, posting := range postings {
