@@ -20,13 +20,23 @@ func TestListEvents_NewestFirstWithTheEmailLog(t *testing.T) {
 	want := `{"events":[` +
 		`{"id":2,"created_at":"2026-11-23T18:30:00.123456Z","source":"b","severity":"info","message":"two","channel":"http_api","raw_payload":"{\"source\":\"b\",\"message\":\"two\"}","acked_at":null,"acked_by":null},` +
 		`{"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"error","message":"one","channel":"http_api","raw_payload":"{\"source\":\"a\",\"severity\":\"error\",\"message\":\"one\"}","acked_at":null,"acked_by":null}],` +
-		`"email_logs":[{"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":"noc@example.net","status":"pending","detail":null,"attempts":0,"next_attempt_at":"2026-11-23T18:30:00.123456Z"}],` +
+		`"email_logs":[{"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":"noc@example.net","status":"pending","detail":null,"attempts":0,"next_attempt_at":"2026-11-23T18:30:00.123456Z","contact":null,"channel":"email"}],` +
 		`"next_before":2,"searched_to":null}`
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("page (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(models.EmailFilter{Limit: 20}, svc.filterE); diff != "" {
 		t.Errorf("email filter (-want +got):\n%s", diff)
+	}
+}
+
+func TestListEvents_EmailsNameTheirContact(t *testing.T) {
+	server := serve(t, &fakeService{contact: "guardia ñ"})
+	send(t, server, "POST", "/api/events", `{"source":"a","severity":"error"}`)
+	for _, path := range []string{"/api/events", "/api/events/1"} {
+		if _, body := send(t, server, "GET", path, ""); !strings.Contains(body, `"contact":"guardia ñ","channel":"email"}`) {
+			t.Errorf("%s: the email's contact is not in %s", path, body)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ type fakeService struct {
 	searchedTo   time.Time
 	sources      []models.SourceCount
 	index        models.IndexState
+	contact      string // of every email
 
 	mu      sync.Mutex
 	drafts  []models.Draft // of the events, by id-1
@@ -84,7 +85,7 @@ func (s *fakeService) register(d models.Draft) models.Receipt {
 	if d.Severity.Escalates() {
 		s.alerts = append(s.alerts, models.EmailAlert{
 			ID: int64(len(s.alerts) + 1), EventID: event.ID, CreatedAt: received, UpdatedAt: received,
-			Recipient: "noc@example.net", Status: models.EmailPending, NextAttemptAt: received,
+			Contact: s.contact, Channel: models.DeliveryEmail, Recipient: "noc@example.net", Status: models.EmailPending, NextAttemptAt: received,
 		})
 	}
 	return models.Receipt{Event: event, Truncated: d.Truncated}

@@ -23,11 +23,19 @@ func (s EmailStatus) Valid() bool {
 	return s == EmailPending || s == EmailSent || s == EmailFailed || s == EmailSkipped
 }
 
+// DeliveryEmail is the channel of alerts that go out as mails: all of them.
+const DeliveryEmail = "email"
+
+// MaxContact bounds the name of a contact, in characters.
+const MaxContact = 40
+
 // EmailAlert is one row of the outbox: one event, one recipient, one outcome.
 type EmailAlert struct {
 	ID            int64
 	EventID       int64
 	CreatedAt     time.Time // UTC, microseconds
+	Contact       string    // whom the routes named; "" when none did
+	Channel       string    // DeliveryEmail
 	Recipient     string    // an address; "" when none is configured
 	Status        EmailStatus
 	Detail        string    // the server's words, or the reason
@@ -38,6 +46,7 @@ type EmailAlert struct {
 
 // NewAlert is an email alert that is born with its event, in its transaction.
 type NewAlert struct {
+	Contact   string
 	Recipient string
 	Status    EmailStatus // EmailPending or EmailSkipped
 	Detail    string

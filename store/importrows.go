@@ -143,8 +143,8 @@ func (s *Store) RemoveImport(ctx context.Context, id int64, why string) error {
 const (
 	insertImportedEvent = "INSERT INTO events (id, created_at, source, severity, message, channel, raw_payload, peer, acked_at, acked_by, acked_peer, import_id)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	insertImportedAlert = "INSERT INTO email_alerts (id, event_id, created_at, recipient, status, detail, attempts, updated_at, import_id)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	insertImportedAlert = "INSERT INTO email_alerts (id, event_id, created_at, recipient, status, detail, attempts, updated_at, contact, channel, import_id)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 func (g *ingest) insertImported(id int64, events []models.Event, emails []models.EmailAlert) error {
@@ -220,7 +220,7 @@ func (g *ingest) insertImportedEvent(st *compiled, id int64, e *models.Event) er
 
 func (g *ingest) insertImportedAlert(st *compiled, id int64, a *models.EmailAlert) error {
 	const fixed = 2*len(models.TimeLayout) + 16 // times and status
-	if err := g.texts.room(fixed + len(a.Recipient) + len(a.Detail)); err != nil {
+	if err := g.texts.room(fixed + len(a.Contact) + len(a.Channel) + len(a.Recipient) + len(a.Detail)); err != nil {
 		return err
 	}
 	st.int(1, a.ID)
@@ -231,6 +231,8 @@ func (g *ingest) insertImportedAlert(st *compiled, id int64, a *models.EmailAler
 	g.bindOptional(st, 6, a.Detail)
 	st.int(7, int64(a.Attempts))
 	g.bind(st, 8, models.FormatTime(a.UpdatedAt))
-	st.int(9, id)
+	g.bindOptional(st, 9, a.Contact)
+	g.bind(st, 10, a.Channel)
+	st.int(11, id)
 	return st.exec()
 }

@@ -46,6 +46,7 @@ func history(ids ...int64) (events []models.Event, emails []models.EmailAlert) {
 		events = append(events, e)
 		emails = append(emails, models.EmailAlert{
 			ID: id, EventID: id, CreatedAt: e.CreatedAt, UpdatedAt: e.CreatedAt.Add(time.Second),
+			Contact: []string{"", "noc"}[i%2], Channel: models.DeliveryEmail,
 			Recipient: "noc@example.net", Status: models.EmailSent, Detail: "250 ok", Attempts: 1,
 		})
 	}

@@ -158,7 +158,7 @@ func bornAlerts(records []models.Record, receipts []models.Receipt, all []models
 		for _, a := range records[i].Alerts {
 			alert := models.EmailAlert{
 				EventID: event.ID, CreatedAt: event.CreatedAt, UpdatedAt: event.CreatedAt,
-				Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
+				Contact: a.Contact, Channel: models.DeliveryEmail, Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
 			}
 			if a.Status == models.EmailPending {
 				alert.NextAttemptAt = alert.CreatedAt
@@ -191,7 +191,7 @@ func (g *ingest) insertAlertRun(st *compiled, alerts []models.EmailAlert) error 
 	size := 0
 	for i := range alerts {
 		a := &alerts[i]
-		size += len(models.TimeLayout) + len(a.Recipient) + len(a.Status) + len(a.Detail)
+		size += len(models.TimeLayout) + len(a.Contact) + len(a.Recipient) + len(a.Status) + len(a.Detail)
 	}
 	if err := g.texts.room(size); err != nil {
 		return err
@@ -209,6 +209,7 @@ func (g *ingest) insertAlertRun(st *compiled, alerts []models.EmailAlert) error 
 		if a.Status == models.EmailPending {
 			st.text(before+6, at, len(g.clock.text))
 		}
+		g.bindOptional(st, before+7, a.Contact)
 	}
 	if err := st.exec(); err != nil {
 		return err

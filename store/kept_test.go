@@ -272,6 +272,65 @@ func TestOpen_migrates_our_own_earlier_schema(t *testing.T) {
 	}
 }
 
+// A database of the schema before contacts keeps its emails, which are mails
+// to nobody's name, and takes new ones with a contact.
+func TestOpen_gives_older_emails_their_channel(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, FileName)
+	if err := makeFile(path); err != nil {
+		t.Fatal(err)
+	}
+	old, err := openWriter(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrateTo(t.Context(), old, 5); err != nil {
+		t.Fatal(err)
+	}
+	const at = "2026-02-24T10:11:12.000000Z"
+	for _, sql := range []string{
+		"INSERT INTO events (id, created_at, source, severity, message, channel) VALUES (1, '" + at + "', 'ups-1', 'critical', 'on battery', 'tcp_socket')",
+		"INSERT INTO email_alerts (id, event_id, created_at, recipient, status, next_attempt_at, updated_at) VALUES (1, 1, '" + at + "', 'noc@example.net', 'pending', '" + at + "', '" + at + "')",
+		"INSERT INTO email_alerts (id, event_id, created_at, status, detail, updated_at) VALUES (2, 1, '" + at + "', 'skipped', 'why', '" + at + "')",
+	} {
+		if _, err := old.Exec(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := os.Stat(path + ".before-v6"); err != nil {
+		t.Errorf("no backup: %v", err)
+	}
+	record := spread(1, time.Now(), time.Minute)[0]
+	record.Alerts = []models.NewAlert{{Contact: "guardia ñ", Recipient: "oncall@example.net", Status: models.EmailPending}}
+	if _, err := s.InsertBatch(t.Context(), []models.Record{record}); err != nil {
+		t.Fatal(err)
+	}
+	due, ok, _, err := s.NextDue(t.Context(), time.Now())
+	if err != nil || !ok || due.Alert.ID != 1 || due.Alert.Contact != "" || due.Alert.Channel != models.DeliveryEmail {
+		t.Errorf("the older email is due as %+v, %v, %v", due.Alert, ok, err)
+	}
+	alerts, err := s.EmailAlerts(t.Context(), models.EmailFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got [][3]string
+	for _, a := range alerts {
+		got = append(got, [3]string{a.Recipient, a.Contact, a.Channel})
+	}
+	want := [][3]string{{"oncall@example.net", "guardia ñ", "email"}, {"", "", "email"}, {"noc@example.net", "", "email"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("emails (-want +got):\n%s", diff)
+	}
+}
+
 // copyRows copies what both databases have of a table.
 func copyRows(t *testing.T, from, to *sql.DB, table string) {
 	t.Helper()

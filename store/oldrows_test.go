@@ -93,11 +93,11 @@ func TestOpen_takes_over_the_first_programs_database(t *testing.T) {
 	}
 	later := func(seconds int) time.Time { return at(0).Add(time.Duration(seconds) * time.Second) }
 	wantAlerts := []models.EmailAlert{
-		{ID: 5, EventID: 4, CreatedAt: later(4), Recipient: "noc@example.net", Status: "pending", NextAttemptAt: later(4), UpdatedAt: later(4)},
-		{ID: 4, EventID: 4, CreatedAt: later(3), Recipient: "noc@example.net", Status: "failed", Detail: "status bounced: no such user", UpdatedAt: later(3)},
-		{ID: 3, EventID: 4, CreatedAt: later(2), Recipient: "noc@example.net", Status: "failed", UpdatedAt: later(2)},
-		{ID: 2, EventID: 4, CreatedAt: later(1), Status: "skipped", Detail: "not configured", UpdatedAt: later(1)},
-		{ID: 1, EventID: 3, CreatedAt: later(1).Add(500 * time.Millisecond), Recipient: "noc@example.net", Status: "sent", Detail: "250 ok", UpdatedAt: later(1).Add(500 * time.Millisecond)},
+		{ID: 5, EventID: 4, CreatedAt: later(4), Channel: "email", Recipient: "noc@example.net", Status: "pending", NextAttemptAt: later(4), UpdatedAt: later(4)},
+		{ID: 4, EventID: 4, CreatedAt: later(3), Channel: "email", Recipient: "noc@example.net", Status: "failed", Detail: "status bounced: no such user", UpdatedAt: later(3)},
+		{ID: 3, EventID: 4, CreatedAt: later(2), Channel: "email", Recipient: "noc@example.net", Status: "failed", UpdatedAt: later(2)},
+		{ID: 2, EventID: 4, CreatedAt: later(1), Channel: "email", Status: "skipped", Detail: "not configured", UpdatedAt: later(1)},
+		{ID: 1, EventID: 3, CreatedAt: later(1).Add(500 * time.Millisecond), Channel: "email", Recipient: "noc@example.net", Status: "sent", Detail: "250 ok", UpdatedAt: later(1).Add(500 * time.Millisecond)},
 	}
 	if diff := cmp.Diff(wantAlerts, alerts); diff != "" {
 		t.Errorf("email alerts (-want +got):\n%s", diff)

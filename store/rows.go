@@ -58,6 +58,8 @@ type alertRow struct {
 	Attempts      int
 	NextAttemptAt sql.NullString
 	UpdatedAt     sql.NullString `gorm:"column:updated_at;autoUpdateTime:false"`
+	Contact       sql.NullString
+	Channel       string
 }
 
 // TableName is GORM's hook.
@@ -65,7 +67,7 @@ func (alertRow) TableName() string { return "email_alerts" }
 
 func (r *alertRow) alert() (models.EmailAlert, error) {
 	a := models.EmailAlert{
-		ID: r.ID, EventID: r.EventID, Recipient: r.Recipient.String,
+		ID: r.ID, EventID: r.EventID, Contact: r.Contact.String, Channel: r.Channel, Recipient: r.Recipient.String,
 		Status: models.EmailStatus(r.Status), Detail: r.Detail.String, Attempts: r.Attempts,
 	}
 	for _, at := range []struct {

@@ -208,7 +208,7 @@ func (b *batch) add(row *wire.ExportRow) {
 		a := row.Alert
 		a.ID, a.EventID = b.plan.Emails.ID(a.ID), b.plan.Events.ID(a.EventID)
 		b.emails = append(b.emails, a)
-		b.text += len(a.Recipient) + len(a.Detail)
+		b.text += len(a.Contact) + len(a.Recipient) + len(a.Detail)
 		b.lastEmail = row.Row
 		return
 	}

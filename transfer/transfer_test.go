@@ -194,7 +194,7 @@ func fill(t *testing.T, s *store.Store, n int) {
 			}
 			r := models.Record{Draft: d, ReceivedAt: at.Add(time.Duration(i) * time.Second)}
 			if d.Severity.Escalates() {
-				r.Alerts = []models.NewAlert{{Recipient: "noc@example.net", Status: models.EmailPending}}
+				r.Alerts = []models.NewAlert{{Contact: []string{"", "noc ñ", "on-call"}[i%3], Recipient: "noc@example.net", Status: models.EmailPending}}
 				if i%8 == 3 {
 					r.Alerts = append(r.Alerts, models.NewAlert{Status: models.EmailSkipped, Detail: "not configured"})
 				}

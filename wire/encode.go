@@ -47,6 +47,8 @@ type EmailAlert struct {
 	Detail        *string `json:"detail"`
 	Attempts      int     `json:"attempts"`
 	NextAttemptAt *string `json:"next_attempt_at"` // null unless pending
+	Contact       *string `json:"contact"`         // whom the routes named; null when none did
+	Channel       string  `json:"channel"`         // how it goes out: models.DeliveryEmail
 }
 
 // FromEvent makes the shown form of e.
@@ -75,6 +77,7 @@ func FromEmailAlerts(alerts []models.EmailAlert) []EmailAlert {
 			ID: a.ID, EventID: a.EventID, CreatedAt: models.FormatTime(a.CreatedAt),
 			Recipient: orNull(a.Recipient), Status: string(a.Status), Detail: orNull(a.Detail),
 			Attempts: a.Attempts, NextAttemptAt: timeOrNull(a.NextAttemptAt),
+			Contact: orNull(a.Contact), Channel: a.Channel,
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"strings"
@@ -36,6 +37,8 @@ type importedAlert struct {
 	EventID   int64  `json:"event_id"`
 	CreatedAt string `json:"created_at"`
 	UpdatedAt string `json:"updated_at"`
+	Contact   string `json:"contact"`
+	Channel   string `json:"channel"`
 	Recipient string `json:"recipient"`
 	Status    string `json:"status"`
 	Detail    string `json:"detail"`
@@ -100,10 +103,14 @@ func decodeAlert(value jsontext.Value) (models.EmailAlert, error) {
 	a := models.EmailAlert{
 		ID: c.id("id", in.ID), EventID: c.id("event_id", in.EventID), CreatedAt: c.time("created_at", in.CreatedAt, true),
 		UpdatedAt: c.time("updated_at", in.UpdatedAt, false), Recipient: c.text("recipient", in.Recipient, maxRecipient),
+		Contact: c.text("contact", in.Contact, models.MaxContact), Channel: cmp.Or(in.Channel, models.DeliveryEmail),
 		Status: models.EmailStatus(in.Status), Detail: c.text("detail", in.Detail, maxDetail), Attempts: in.Attempts,
 	}
 	if !a.Status.Valid() {
 		c.fail("status", "must be sent, failed, skipped or pending")
+	}
+	if a.Channel != models.DeliveryEmail {
+		c.fail("channel", "must be email")
 	}
 	if in.Attempts < 0 {
 		c.fail("attempts", "must not be negative")

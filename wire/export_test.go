@@ -26,7 +26,7 @@ var (
 	}
 	bareEvent = models.Event{ID: 11, CreatedAt: birth, Source: "a", Severity: models.SeverityInfo, Message: strings.Repeat("ñ", 300), Channel: models.ChannelHTTP}
 	fullAlert = models.EmailAlert{
-		ID: 3, EventID: 12, CreatedAt: birth, UpdatedAt: birth.Add(time.Second), Recipient: "noc@example.net",
+		ID: 3, EventID: 12, CreatedAt: birth, UpdatedAt: birth.Add(time.Second), Contact: "guardia ñ", Channel: "email", Recipient: "noc@example.net",
 		Status: models.EmailFailed, Detail: "550 no such user", Attempts: 4,
 	}
 )
@@ -126,9 +126,23 @@ func TestExportReader_PendingIsSkipped(t *testing.T) {
 	if err != nil || len(rows) != 1 || rows[0].Err != nil {
 		t.Fatalf("%+v, %v", rows, err)
 	}
-	want := models.EmailAlert{ID: 1, EventID: 2, CreatedAt: birth, UpdatedAt: birth, Recipient: "a@b", Status: models.EmailSkipped, Detail: "imported", Attempts: 2}
+	want := models.EmailAlert{ID: 1, EventID: 2, CreatedAt: birth, UpdatedAt: birth, Channel: "email", Recipient: "a@b", Status: models.EmailSkipped, Detail: "imported", Attempts: 2}
 	if diff := cmp.Diff(want, rows[0].Alert); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestExportReader_RefusedEmails(t *testing.T) {
+	for name, tt := range map[string]struct{ members, want string }{
+		"another channel":    {`"channel":"pigeon"`, "channel: must be email"},
+		"contact too long":   {`"contact":"` + strings.Repeat("ñ", models.MaxContact+1) + `"`, "contact: is too long"},
+		"contact a number":   {`"contact":7`, "contact: must be a string"},
+		"channel not a text": {`"channel":[]`, "channel: must be a string"},
+	} {
+		rows, err := readAll(`{"events":[],"email_logs":[{"id":1,"event_id":2,"created_at":"2026-02-24T09:41:46Z","status":"sent",` + tt.members + `}]}`)
+		if err != nil || len(rows) != 1 || rows[0].Err == nil || !strings.HasPrefix(rows[0].Err.Error(), tt.want) {
+			t.Errorf("%s: %+v, %v, want %q", name, rows, err, tt.want)
+		}
 	}
 }
 

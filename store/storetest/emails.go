@@ -75,7 +75,7 @@ func manyAlerts(t *testing.T, s Store) {
 				status = models.EmailSkipped
 			}
 			records[i].Alerts = append(records[i].Alerts, models.NewAlert{
-				Recipient: fmt.Sprintf("r%d-%d@example.net", i, j), Status: status, Detail: strings.Repeat("d", i*j),
+				Contact: strings.Repeat("ñ", i%3*j), Recipient: fmt.Sprintf("r%d-%d@example.net", i, j), Status: status, Detail: strings.Repeat("d", i*j),
 			})
 		}
 	}
@@ -91,6 +91,13 @@ func manyAlerts(t *testing.T, s Store) {
 	if len(newest) != 91 {
 		t.Errorf("the receipts hold %d emails, want 91", len(newest))
 	}
+	contacts := map[string]int{}
+	for _, a := range newest {
+		if contacts[a.Contact]++; a.Channel != models.DeliveryEmail {
+			t.Errorf("the channel of %+v", a)
+		}
+	}
+	same(t, "contacts", map[string]int{"": 61, "ñ": 10, "ññ": 15, "ññññ": 5}, contacts)
 	got, err := s.EmailAlerts(t.Context(), models.EmailFilter{Limit: models.MaxLimit})
 	if err != nil {
 		t.Fatal(err)
