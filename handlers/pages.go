@@ -55,20 +55,18 @@ const rowsRead = 400
 func (h *Handler) rows(ctx context.Context, page *models.EventPage, limit int) ([]views.Row, error) {
 	rows := views.Group(page.Events, nil, limit)
 	held := 0
-	var escalated []int64
+	ids := make([]int64, len(rows)) // routes may tell of any event
 	for i := range rows {
 		held += rows[i].N
-		if rows[i].Event.Severity.Escalates() {
-			escalated = append(escalated, rows[i].Event.ID)
-		}
+		ids[i] = rows[i].Event.ID
 	}
 	if held < len(page.Events) {
 		page.NextBefore = page.Events[held-1].ID
 	}
-	if len(escalated) == 0 {
+	if len(ids) == 0 {
 		return rows, nil
 	}
-	alerts, err := h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: escalated, Limit: models.MaxLimit})
+	alerts, err := h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: ids, Limit: models.MaxLimit})
 	if err != nil {
 		return nil, err
 	}

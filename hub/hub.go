@@ -94,7 +94,8 @@ type Config struct {
 	Patience time.Duration
 	// RegisterPatience is how long Register waits for room at all.
 	RegisterPatience time.Duration
-	// Escalation decides which emails an event causes; nil means none.
+	// Escalation decides which emails an event causes, of whatever severity;
+	// it is called concurrently. nil means none.
 	Escalation func(models.Draft) []models.NewAlert
 	// Index answers searches; nil means the store's own, and no counts by
 	// text or source.
@@ -213,10 +214,7 @@ func (h *Hub) submit(ctx context.Context, drafts []models.Draft, most time.Durat
 	now := h.cfg.Now().UTC().Truncate(time.Microsecond)
 	g := &group{records: make([]models.Record, len(drafts)), done: make(chan struct{})}
 	for i, d := range drafts {
-		g.records[i] = models.Record{Draft: d, ReceivedAt: now}
-		if d.Severity.Escalates() {
-			g.records[i].Alerts = h.cfg.Escalation(d)
-		}
+		g.records[i] = models.Record{Draft: d, ReceivedAt: now, Alerts: h.cfg.Escalation(d)}
 	}
 	h.queued.Add(int64(len(drafts)))
 	h.queue <- g

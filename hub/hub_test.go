@@ -378,6 +378,40 @@ type wordedError string
 func (e wordedError) Error() string  { return "code 13: " + string(e) }
 func (e wordedError) Reason() string { return string(e) }
 
+// Routes may tell of any event, so that the rule is asked about each.
+func TestHub_AsksWhoIsToldOfEveryEvent(t *testing.T) {
+	store := &fakeStore{}
+	h, _, mail, stop := start(t, store, hub.Config{
+		Escalation: func(d models.Draft) []models.NewAlert {
+			return []models.NewAlert{{Recipient: d.Message, Status: models.EmailPending}}
+		},
+	})
+	in := drafts("one", "two")
+	in[1].Severity = models.SeverityCritical
+	receipts, err := h.Register(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	for i, r := range receipts {
+		if len(r.Alerts) != 1 || r.Alerts[0].Recipient != in[i].Message {
+			t.Errorf("event %d: alerts %+v", i, r.Alerts)
+		}
+	}
+	if mail.woken != 1 {
+		t.Errorf("mailer woken %d times, want once", mail.woken)
+	}
+}
+
+func TestEscalateTo_TellsOfNothingLess(t *testing.T) {
+	escalate := hub.EscalateTo([]string{"a@example.net"}, nil)
+	for _, severity := range models.Severities() {
+		if got := escalate(models.Draft{Severity: severity}); (len(got) == 1) != severity.Escalates() {
+			t.Errorf("%s: %+v", severity, got)
+		}
+	}
+}
+
 func TestEscalateTo(t *testing.T) {
 	tests := map[string]struct {
 		recipients, missing []string

@@ -128,14 +128,12 @@ func (s *stage) changedRows(ctx context.Context, d *digest, events []models.Even
 
 // mailOf is what became of the emails of rows.
 func (s *stage) mailOf(ctx context.Context, rows []views.Row) (map[int64]models.EmailStatus, error) {
-	var ids []int64
-	for i := range rows {
-		if rows[i].Event.Severity.Escalates() {
-			ids = append(ids, rows[i].Event.ID)
-		}
-	}
-	if len(ids) == 0 {
+	if len(rows) == 0 {
 		return nil, nil
+	}
+	ids := make([]int64, len(rows)) // routes may tell of any event
+	for i := range rows {
+		ids[i] = rows[i].Event.ID
 	}
 	alerts, err := s.source.EmailAlerts(ctx, models.EmailFilter{EventIDs: ids, Limit: models.MaxLimit})
 	return views.MailByEvent(alerts), err
