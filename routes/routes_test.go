@@ -1,0 +1,181 @@
+package routes_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"alerthub/i18n"
+	"alerthub/models"
+	"alerthub/routes"
+)
+
+// campus is the worked example of docs/escalation.md.
+func campus(t testing.TB) *routes.Rules {
+	t.Helper()
+	page, err := os.ReadFile("../docs/escalation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("the page has no example")
+	}
+	return parse(t, string(block[1]))
+}
+
+func parse(t testing.TB, file string) *routes.Rules {
+	t.Helper()
+	rules, mistakes := routes.Parse([]byte(file))
+	if len(mistakes) > 0 {
+		t.Fatalf("mistakes %v in\n%s", mistakes, file)
+	}
+	return rules
+}
+
+// told writes who gets what, in order.
+func told(alerts []models.NewAlert) []string {
+	var list []string
+	for _, a := range alerts {
+		list = append(list, strings.TrimSpace(a.Contact+" "+a.Recipient))
+	}
+	return list
+}
+
+func TestEscalation_OfTheExample(t *testing.T) {
+	decide := campus(t).Escalation(models.EmailPending, "")
+	facilities, oncall := []string{"facilities facilities@example.net"}, []string{"on-call oncall@example.net"}
+	noc := []string{"noc noc@example.net", "noc turno@example.net"}
+	for name, tt := range map[string]struct {
+		source   string
+		severity models.Severity
+		message  string
+		want     []string
+	}{
+		"an error of anything":             {"core-sw-1", models.SeverityError, "link down", noc},
+		"a critical":                       {"core-sw-1", models.SeverityCritical, "down", slices.Concat(oncall, noc)},
+		"a warning":                        {"core-sw-1", models.SeverityWarning, "fan", nil},
+		"a warning of a UPS":               {"ups-3", models.SeverityWarning, "load 80 %", facilities},
+		"an info of a UPS":                 {"ups-3", models.SeverityInfo, "self test", nil},
+		"a critical of a UPS, told to all": {"ups-3", models.SeverityCritical, "off", slices.Concat(facilities, oncall, noc)},
+		"a warning about a battery":        {"edificio-b/ups", models.SeverityWarning, "BATERÍA baja", noc},
+		"without its accent, too":          {"edificio-b/ups", models.SeverityWarning, "cambie la bateria", noc},
+		"a source that only ends so":       {"not-ups-3", models.SeverityWarning, "load", nil},
+	} {
+		got := decide(models.Draft{Source: tt.source, Severity: tt.severity, Message: tt.message, Channel: models.ChannelTCP})
+		if diff := cmp.Diff(tt.want, told(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		for _, a := range got {
+			if a.Status != models.EmailPending || a.Detail != "" {
+				t.Errorf("%s: born as %+v", name, a)
+			}
+		}
+	}
+}
+
+func TestEscalation_WhatNoRouteCatches(t *testing.T) {
+	decide := parse(t, `{contacts: {a: {email: a@example.net}}, routes: [{sources: ups-*, contacts: a}]}`).Escalation(models.EmailPending, "")
+	for _, severity := range models.Severities() {
+		var want []models.NewAlert
+		if severity.Escalates() {
+			want = []models.NewAlert{{Status: models.EmailSkipped, Detail: "no route matches"}}
+		}
+		if diff := cmp.Diff(want, decide(models.Draft{Source: "sw", Severity: severity})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", severity, diff)
+		}
+	}
+}
+
+func TestEscalation_WithoutAMailServer(t *testing.T) {
+	rules := parse(t, `{contacts: {a: {email: [a@example.net, b@example.net]}}, routes: [{contacts: a}]}`)
+	got := rules.Escalation(models.EmailSkipped, "why")(models.Draft{Severity: models.SeverityInfo})
+	want := []models.NewAlert{
+		{Contact: "a", Recipient: "a@example.net", Status: models.EmailSkipped, Detail: "why"},
+		{Contact: "a", Recipient: "b@example.net", Status: models.EmailSkipped, Detail: "why"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+}
+
+// What one event got is not changed by what the next one gets.
+func TestEscalation_SharesNothingThatChanges(t *testing.T) {
+	rules := parse(t, `
+contacts: {a: {email: a@example.net}, b: {email: b@example.net}, c: {email: c@example.net}}
+routes:
+  - {severity: warning, contacts: a, continue: true}
+  - {sources: x, contacts: b}
+  - {sources: y, contacts: c}`)
+	decide := rules.Escalation(models.EmailPending, "")
+	of := func(source string) []models.NewAlert {
+		return decide(models.Draft{Source: source, Severity: models.SeverityError})
+	}
+	x, y, z := of("x"), of("y"), of("z")
+	for i, want := range [][]string{{"a a@example.net", "b b@example.net"}, {"a a@example.net", "c c@example.net"}, {"a a@example.net"}} {
+		if diff := cmp.Diff(want, told([][]models.NewAlert{x, y, z}[i])); diff != "" {
+			t.Errorf("event %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	rules := campus(t)
+	for contact, want := range map[string]i18n.Lang{"noc": i18n.Spanish, "on-call": i18n.English} {
+		if got, ok := rules.Language(contact); !ok || got != want {
+			t.Errorf("%s: %v, %v", contact, got, ok)
+		}
+	}
+	for name, r := range map[string]*routes.Rules{"these": rules, "no": nil} {
+		if _, ok := r.Language("gone"); ok {
+			t.Errorf("%s rules know a contact that is gone", name)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	rules := parse(t, `
+contacts: {a: {email: a@example.net}, b: {email: b@example.net}}
+routes:
+  - {sources: [ups-*, pdu-*], severity: critical, contacts: a}
+  - {text: "Batería", channel: tcp_socket, contacts: [b], continue: true}
+  - contacts: [b, a]
+  - contacts: a`)
+	steps, named := rules.Explain(models.Draft{Source: "ups-1", Severity: models.SeverityError, Message: "bateria", Channel: models.ChannelTCP})
+	var got []string
+	for _, s := range steps {
+		got = append(got, fmt.Sprintf("%d line %d: %v", s.Number, s.Route.Line, s.Matched))
+		for _, c := range s.Checks {
+			got = append(got, fmt.Sprintf("%s | %s | %s | %v", c.Name, c.Wants, c.Has, c.Holds))
+		}
+	}
+	want := []string{
+		"1 line 4: false", "severity | at least critical | error | false", "sources | ups-* or pdu-* | ups-1 | true",
+		"2 line 5: true", "channel | tcp_socket | tcp_socket | true", `text | "Batería" | bateria | true`,
+		"3 line 6: true",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	if len(named) != 2 || named[0].Name != "b" || named[1].Name != "a" {
+		t.Errorf("named %+v, want b, then a", named)
+	}
+}
+
+func BenchmarkEscalation(b *testing.B) {
+	decide := campus(b).Escalation(models.EmailPending, "")
+	for _, severity := range []models.Severity{models.SeverityInfo, models.SeverityError, models.SeverityCritical} {
+		b.Run(string(severity), func(b *testing.B) {
+			b.ReportAllocs()
+			d := models.Draft{Source: "core-sw-1", Severity: severity, Message: "Link down on port 12", Channel: models.ChannelTCP}
+			for b.Loop() {
+				decide(d)
+			}
+		})
+	}
+}
