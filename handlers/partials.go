@@ -69,7 +69,7 @@ func (h *Handler) answerForm(ctx context.Context, c echo.Context, status int, fo
 		return err
 	}
 	return render(ctx, c, status, views.Create(p, form, views.CreateData{
-		Samples: h.samples(c), Sources: sources, Recipients: h.info.Recipients, Panels: h.ingest().Panels, MaxImport: models.MaxImport,
+		Samples: h.samples(c), Sources: sources, Recipients: h.info.Recipients, Routed: h.info.SMTPConfigured && h.info.Routed, Panels: h.ingest().Panels, MaxImport: models.MaxImport,
 	}))
 }
 

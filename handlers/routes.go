@@ -79,7 +79,8 @@ type Info struct {
 	TCPPort        int
 	SMTPConfigured bool
 	SMTPMissing    []string // the settings that email lacks, by name
-	Recipients     []string // who gets the emails
+	Recipients     []string // who gets the emails, when that is known before the event
+	Routed         bool     // routes decide who gets them
 	Version        string
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"alerthub/i18n"
 	"alerthub/models"
 )
 
@@ -187,7 +188,7 @@ func TestWorker_DeliversToARealServer(t *testing.T) {
 				if r.from != "hub@example.net" || r.to != to || r.login != c.login || r.secure != (c.mode != ModeNone) {
 					t.Errorf("received %+v", r)
 				}
-				want, err := compose(cfg.From, o.rows[2*i])
+				want, err := compose(cfg.From, o.rows[2*i], i18n.English)
 				if err != nil || r.data != want.data {
 					t.Errorf("data %q, want %q (%v)", r.data, want.data, err)
 				}

@@ -16,6 +16,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"alerthub/i18n"
 )
 
 // Mode is how the conversation with the server is protected.
@@ -38,6 +40,11 @@ type Config struct {
 	From     string // an address, "Name <address>" too; also the envelope's sender
 	TLS      Mode   // ModeSTARTTLS
 	Helo     string // the name in EHLO: localhost
+
+	// Language is the language of a contact; false for one that is not known
+	// any more, whose emails are skipped. It is not asked about emails without a
+	// contact, which are in English; nil knows nobody.
+	Language func(contact string) (i18n.Lang, bool)
 
 	// RootCAs are the authorities that may vouch for the server; nil means
 	// the system's.
@@ -80,6 +87,9 @@ func (c Config) withDefaults() Config {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if c.Language == nil {
+		c.Language = func(string) (i18n.Lang, bool) { return i18n.English, false }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"html/template"
@@ -16,19 +17,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"alerthub/i18n"
 	"alerthub/models"
 )
 
-// The words of a mail, in one place so that a catalogue can take over.
-const (
-	wordSubject  = "[NetworkAlertHub] Alert %s:" // the severity; the source follows
-	wordIntro    = "Network Alert Hub recorded an alert."
-	wordEvent    = "Event"
-	wordDate     = "Date"
-	wordSource   = "Source"
-	wordSeverity = "Severity"
-	wordMessage  = "Message"
-)
+// subjectForm is the same in every language, for filters that look at it: the
+// severity; the source follows.
+const subjectForm = "[NetworkAlertHub] Alert %s:"
 
 // boundary separates the parts. Quoted-printable text cannot hold "=_"
 // (RFC 2045, section 6.7), so no device can forge it, and a constant keeps a
@@ -41,14 +36,14 @@ type message struct {
 	data     string // header and body, CRLF lines, seven bits
 }
 
-// compose writes the mail about due. It is pure: the same row always gives
-// the same bytes. Its errors are faults: a bad sender address concerns every
+// compose writes the mail about due in a language. It is pure: the same row
+// always gives the same bytes. Its errors are faults: a bad sender address concerns every
 // mail, a bad recipient this one.
 //
 // The library has a composer too. It is not used because it rewrites
 // src="cid:..." inside what a device said, leaves encoded words that a device
 // wrote to be decoded, and orders the header at random.
-func compose(from string, due models.DueAlert) (message, error) {
+func compose(from string, due models.DueAlert, lang i18n.Lang) (message, error) {
 	sender, err := mail.ParseAddress(from)
 	if err != nil {
 		return message{}, &fault{server: true, words: tidy(fmt.Sprintf("sender address %q: %v", from, err))}
@@ -57,7 +52,7 @@ func compose(from string, due models.DueAlert) (message, error) {
 	if err != nil {
 		return message{}, &fault{permanent: true, words: tidy(fmt.Sprintf("recipient address %q: %v", due.Alert.Recipient, err))}
 	}
-	body, err := composeBody(due.Event)
+	body, err := composeBody(due.Event, lang)
 	if err != nil {
 		return message{}, &fault{permanent: true, words: tidy(err.Error())}
 	}
@@ -68,7 +63,7 @@ func compose(from string, due models.DueAlert) (message, error) {
 		{"Date", due.Alert.CreatedAt.UTC().Format(time.RFC1123Z)},
 		{"From", sender.String()},
 		{"To", recipient.String()},
-		{"Subject", fmt.Sprintf(wordSubject, severity) + headerText(oneLine(due.Event.Source))},
+		{"Subject", fmt.Sprintf(subjectForm, severity) + headerText(oneLine(due.Event.Source))},
 		{"Message-ID", messageID(sender.Address, due.Alert)},
 		{"Auto-Submitted", "auto-generated"}, // RFC 3834: no out-of-office answers
 		{"MIME-Version", "1.0"},
@@ -92,7 +87,7 @@ func messageID(sender string, a models.EmailAlert) string {
 type row struct{ Label, Value string }
 
 var page = template.Must(template.New("mail").Parse(`<!DOCTYPE html>
-<html lang="en">
+<html lang="{{.Lang}}">
 <head><meta charset="utf-8"><title>{{.Intro}}</title></head>
 <body>
 <p>{{.Intro}}</p>
@@ -105,27 +100,34 @@ var page = template.Must(template.New("mail").Parse(`<!DOCTYPE html>
 
 // composeBody writes the two alternatives, the richer one last (RFC 2046,
 // section 5.1.4).
-func composeBody(e models.Event) ([]byte, error) {
+func composeBody(e models.Event, lang i18n.Lang) ([]byte, error) {
+	ctx := i18n.WithLang(context.Background(), lang)
+	intro := i18n.T(ctx, "letter.intro")
 	rows := []row{
-		{wordEvent, strconv.FormatInt(e.ID, 10)},
-		{wordDate, e.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC")},
-		{wordSource, oneLine(e.Source)},
-		{wordSeverity, strings.ToUpper(oneLine(string(e.Severity)))},
-		{wordMessage, manyLines(e.Message)},
+		{i18n.T(ctx, "col.event"), strconv.FormatInt(e.ID, 10)},
+		{i18n.T(ctx, "letter.date"), e.CreatedAt.UTC().Format("2006-01-02 15:04:05 UTC")},
+		{i18n.T(ctx, "col.source"), oneLine(e.Source)},
+		{i18n.T(ctx, "col.severity"), strings.ToUpper(oneLine(string(e.Severity)))},
+		{i18n.T(ctx, "col.message"), manyLines(e.Message)},
 	}
 	var plain, rich, body bytes.Buffer
-	plain.WriteString(wordIntro + "\n\n")
-	for _, r := range rows[:len(rows)-1] {
-		fmt.Fprintf(&plain, "%-9s %s\n", r.Label+":", r.Value)
-	}
+	plain.WriteString(intro + "\n\n")
 	// The message ends the text: whatever lines it holds, none can pass for a
 	// line of ours that comes after it.
-	last := rows[len(rows)-1]
+	facts, last := rows[:len(rows)-1], rows[len(rows)-1]
+	width := 0
+	for _, r := range facts {
+		width = max(width, utf8.RuneCountInString(r.Label)+1)
+	}
+	for _, r := range facts {
+		fmt.Fprintf(&plain, "%-*s %s\n", width, r.Label+":", r.Value)
+	}
 	fmt.Fprintf(&plain, "\n%s:\n%s\n", last.Label, last.Value)
 	if err := page.Execute(&rich, struct {
+		Lang  i18n.Lang
 		Intro string
 		Rows  []row
-	}{wordIntro, rows}); err != nil {
+	}{lang, intro, rows}); err != nil {
 		return nil, fmt.Errorf("write the HTML part: %w", err)
 	}
 	parts := multipart.NewWriter(&body)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
+	"alerthub/i18n"
 	"alerthub/models"
 )
 
@@ -32,7 +33,7 @@ func due(source, text string) models.DueAlert {
 
 func mustCompose(t testing.TB, d models.DueAlert) message {
 	t.Helper()
-	m, err := compose("Network Alert Hub <hub@example.net>", d)
+	m, err := compose("Network Alert Hub <hub@example.net>", d, i18n.English)
 	if err != nil {
 		t.Fatalf("compose: %v", err)
 	}
@@ -193,13 +194,13 @@ func TestCompose_RepeatsToTheByte(t *testing.T) {
 
 func TestCompose_RefusesBadAddresses(t *testing.T) {
 	d := due("a", "b")
-	_, err := compose("nobody", d)
+	_, err := compose("nobody", d, i18n.English)
 	if f := asFault(t, err); !f.server || !strings.Contains(f.words, "nobody") {
 		t.Errorf("bad sender: %+v", f)
 	}
 	for _, to := range []string{"", "not an address", "a@example.net\r\nBcc: x@example.net", "a@example.net, b@example.net"} {
 		d.Alert.Recipient = to
-		_, err = compose("hub@example.net", d)
+		_, err = compose("hub@example.net", d, i18n.English)
 		if f := asFault(t, err); f.server || !f.permanent {
 			t.Errorf("recipient %q: %+v", to, f)
 		}

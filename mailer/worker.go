@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"alerthub/i18n"
 	"alerthub/models"
 )
 
@@ -152,8 +153,13 @@ func (w *Worker) step(ctx context.Context) (time.Duration, error) {
 			wait = maxSleep
 		}
 		return wait, nil
+	}
+	lang, known := w.language(due.Alert)
+	switch {
+	case !known:
+		w.unfinished = w.skip(due.Alert, now)
 	case !now.Before(w.pauseUntil):
-		w.unfinished = w.attempt(ctx, due)
+		w.unfinished = w.attempt(ctx, due, lang)
 	default:
 		// Not tried, but its line on the panel tells why, and its age counts.
 		u := w.keep(due.Alert, due.Alert.Attempts, w.pauseReason, now, w.pauseUntil)
@@ -165,11 +171,27 @@ func (w *Worker) step(ctx context.Context) (time.Duration, error) {
 	return 0, w.finish(ctx)
 }
 
+// language is that of the contact of a row, English without one; false if the
+// contact is gone.
+func (w *Worker) language(a models.EmailAlert) (i18n.Lang, bool) {
+	if a.Contact == "" {
+		return i18n.English, true
+	}
+	return w.cfg.Language(a.Contact)
+}
+
+// skip ends a row whose contact is gone: who has left is told nothing more.
+func (w *Worker) skip(a models.EmailAlert, now time.Time) *models.AlertUpdate {
+	detail := fmt.Sprintf("the contact %s is not in the routes file any more", a.Contact)
+	w.log.Info("mail skipped", "alert", a.ID, "event", a.EventID, "detail", detail)
+	return &models.AlertUpdate{ID: a.ID, Status: models.EmailSkipped, Detail: detail, Attempts: a.Attempts, At: now}
+}
+
 // attempt tries to deliver due and returns the outcome; nil when the end of
 // the process cut it.
-func (w *Worker) attempt(ctx context.Context, due models.DueAlert) *models.AlertUpdate {
+func (w *Worker) attempt(ctx context.Context, due models.DueAlert, lang i18n.Lang) *models.AlertUpdate {
 	var words string
-	m, err := compose(w.cfg.From, due)
+	m, err := compose(w.cfg.From, due, lang)
 	composed := err == nil
 	if composed {
 		try, cancel := context.WithTimeout(ctx, w.cfg.AttemptTimeout)

@@ -25,19 +25,20 @@ func TestGolden(t *testing.T) {
 	for _, l := range i18n.Langs() {
 		ctx := in(l)
 		all := map[string]templ.Component{
-			"layout":      Layout(testPage(ctx, SectionDashboard, true)),
-			"filter":      filterBar(w.events()),
-			"live-bar":    liveBar(testPage(ctx, SectionEvents, true), w.events()),
-			"event-table": eventTable(w.events(), 48213),
-			"no-events":   noEvents(EventsData{Query: w.query()}),
-			"drawer":      DrawerAside(w.drawer()),
-			"alert-table": alertTable(w.alerts().Alerts),
-			"form":        Form(EventForm{Key: "k", Severity: "info"}),
-			"preview":     previewCard(w.form(), CreateData{Recipients: []string{w.recipient}}),
-			"bulk":        bulkCard(CreateData{MaxImport: 5e6}),
-			"first-event": firstEvent(testSamples),
-			"clear":       AttentionCard(models.Attention{}, now, at, false),
-			"trouble":     Trouble(ErrorData{Status: 500, RequestID: "abc123"}),
+			"layout":         Layout(testPage(ctx, SectionDashboard, true)),
+			"filter":         filterBar(w.events()),
+			"live-bar":       liveBar(testPage(ctx, SectionEvents, true), w.events()),
+			"event-table":    eventTable(w.events(), 48213),
+			"no-events":      noEvents(EventsData{Query: w.query()}),
+			"drawer":         DrawerAside(w.drawer()),
+			"alert-table":    alertTable(w.alerts().Alerts),
+			"form":           Form(EventForm{Key: "k", Severity: "info"}),
+			"preview":        previewCard(w.form(), CreateData{Recipients: []string{w.recipient}}),
+			"preview-routed": previewCard(w.form(), CreateData{Routed: true}),
+			"bulk":           bulkCard(CreateData{MaxImport: 5e6}),
+			"first-event":    firstEvent(testSamples),
+			"clear":          AttentionCard(models.Attention{}, now, at, false),
+			"trouble":        Trouble(ErrorData{Status: 500, RequestID: "abc123"}),
 		}
 		for name, c := range frames(w) {
 			all["frame-"+name] = c

@@ -28,7 +28,7 @@ var attacks = []string{
 func hostile(attack string) words {
 	return words{
 		source: attack, message: attack, payload: attack, severity: plainWords.severity, channel: attack, recipient: attack,
-		status: attack, detail: attack, health: attack, name: attack, peer: attack, text: attack,
+		status: attack, detail: attack, health: attack, name: attack, peer: attack, text: attack, contact: attack,
 	}
 }
 

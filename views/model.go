@@ -184,7 +184,8 @@ type Samples struct {
 type CreateData struct {
 	Samples    Samples
 	Sources    []string // known ones, to suggest
-	Recipients []string // who gets the emails; none when email is not set up
+	Recipients []string // who gets the emails; none when email is not set up, or routes decide
+	Routed     bool     // they do
 	Panels     int64    // open pages
 	MaxImport  int64    // bytes of a file to import
 }

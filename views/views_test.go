@@ -34,13 +34,13 @@ func in(l i18n.Lang) context.Context {
 
 // words are the texts that people and devices choose.
 type words struct {
-	source, message, payload, severity, channel, recipient, status, detail, health, name, peer, text string
+	source, message, payload, severity, channel, recipient, status, detail, health, name, peer, text, contact string
 }
 
 var plainWords = words{
 	source: "bgp-mon-01", message: "Session down: hold timer expired", payload: `{"source":"bgp-mon-01"}`,
 	severity: "critical", channel: "tcp_socket", recipient: "noc@example.net", status: "skipped", detail: "250 2.0.0 Ok",
-	health: "535 refused", name: "Ana", peer: "192.0.2.61", text: "timer",
+	health: "535 refused", name: "Ana", peer: "192.0.2.61", text: "timer", contact: "on-call",
 }
 
 func (w words) event(id int64) models.Event {
@@ -61,6 +61,13 @@ func (w words) alert(id int64, status string) models.EmailAlert {
 		ID: id, EventID: 48213, CreatedAt: at, Recipient: w.recipient, Status: models.EmailStatus(status),
 		Detail: w.detail, Attempts: 1, NextAttemptAt: at.Add(time.Minute), UpdatedAt: at,
 	}
+}
+
+// routed is an alert to a contact.
+func (w words) routed(id int64, status string) models.EmailAlert {
+	a := w.alert(id, status)
+	a.Contact = w.contact
+	return a
 }
 
 func (w words) form() EventForm {
@@ -112,14 +119,14 @@ func (w words) events() EventsData {
 func (w words) drawer() DrawerData {
 	return DrawerData{
 		Event: w.event(48213), Newer: 48214, Older: 48212, At: now, Back: "/events?q=x",
-		Alerts: []models.EmailAlert{w.alert(902, "sent"), w.alert(901, "failed"), w.alert(900, "skipped"), w.alert(899, "pending")},
+		Alerts: []models.EmailAlert{w.routed(902, "sent"), w.alert(901, "failed"), w.alert(900, "skipped"), w.alert(899, "pending")},
 	}
 }
 
 func (w words) alerts() AlertsData {
 	return AlertsData{
 		Stats: testStats, Counts: testCounts, Next: 901, SMTPConfigured: true, At: now,
-		Alerts: []AlertLine{{w.alert(902, w.status), w.event(48213)}, {Alert: w.alert(901, "pending")}},
+		Alerts: []AlertLine{{w.routed(902, w.status), w.event(48213)}, {Alert: w.alert(901, "pending")}},
 	}
 }
 
