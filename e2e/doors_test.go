@@ -51,7 +51,7 @@ func TestDoors_AnEventGoesThrough(t *testing.T) {
 			t.Errorf("feed (-want +got):\n%s", diff)
 		}
 	}
-	if diff := cmp.Diff([]emailRow{{ID: 1, EventID: 1, Status: "skipped", Detail: "email is not configured: SMTP_HOST, SMTP_FROM, SMTP_TO not set"}}, listed.EmailLogs); diff != "" {
+	if diff := cmp.Diff([]emailRow{{ID: 1, EventID: 1, Channel: "email", Status: "skipped", Detail: "email is not configured: SMTP_HOST, SMTP_FROM, SMTP_TO not set"}}, listed.EmailLogs); diff != "" {
 		t.Errorf("email log (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(statsAnswer{

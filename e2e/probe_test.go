@@ -195,6 +195,8 @@ type storedEvent struct {
 type emailRow struct {
 	ID        int64  `json:"id"`
 	EventID   int64  `json:"event_id"`
+	Contact   string `json:"contact"`
+	Channel   string `json:"channel"`
 	Recipient string `json:"recipient"`
 	Status    string `json:"status"`
 	Detail    string `json:"detail"`

@@ -35,6 +35,7 @@ var settings = []string{
 	"--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout",
 	"ALERTHUB_TCP_MAX_CONNECTIONS", "ALERTHUB_TCP_MAX_LINE", "ALERTHUB_TCP_IDLE_TIMEOUT",
 	"SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASS", "SMTP_PASS_FILE", "SMTP_FROM", "SMTP_TO", "SMTP_TLS", "SMTP_CA_FILE",
+	"--routes", "ALERTHUB_ROUTES",
 	"--email-retry-min", "--email-retry-max", "--email-max-age",
 	"ALERTHUB_EMAIL_RETRY_MIN", "ALERTHUB_EMAIL_RETRY_MAX", "ALERTHUB_EMAIL_MAX_AGE",
 	"--log-level", "--log-format", "ALERTHUB_LOG_LEVEL", "ALERTHUB_LOG_FORMAT",
@@ -54,7 +55,7 @@ func TestRun_HelpIsAManual(t *testing.T) {
 			}
 		}
 	}
-	for _, command := range []string{"serve", "send", "version"} {
+	for _, command := range []string{"serve", "routes", "send", "version"} {
 		if !strings.Contains(runBinary(t, nil, "--help").Stdout, command) {
 			t.Errorf("--help says nothing of the command %s", command)
 		}
@@ -526,8 +527,8 @@ func TestRun_DatabaseOfTheFirstProgram(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]emailRow{
-		{ID: 2, EventID: 6, Status: "skipped", Detail: "SMTP not configured"},
-		{ID: 1, EventID: 1, Recipient: "ops@example.net", Status: "sent", Detail: "ok"},
+		{ID: 2, EventID: 6, Channel: "email", Status: "skipped", Detail: "SMTP not configured"},
+		{ID: 1, EventID: 1, Channel: "email", Recipient: "ops@example.net", Status: "sent", Detail: "ok"},
 	}, got.EmailLogs); diff != "" {
 		t.Errorf("email log (-want +got):\n%s", diff)
 	}

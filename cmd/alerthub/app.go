@@ -112,13 +112,14 @@ func (a *App) assemble() (err error) {
 	hostname, _ := os.Hostname() // without one the mailer says localhost
 	a.mail = mailer.New(outbox{a.store, a.live}, mailer.Config{
 		Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
-		From: s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
+		Language: s.SMTP.Routes.Language,
+		From:     s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
 		RetryMin: s.SMTP.RetryMin, RetryMax: s.SMTP.RetryMax, MaxAge: s.SMTP.MaxAge,
 		PauseMin: min(s.SMTP.RetryMin, 5*time.Second), PauseMax: min(s.SMTP.RetryMax, 5*time.Minute),
 		Logger: a.logger.With("room", "mailer"),
 	})
 	a.hub = hub.New(a.store, a.live, a.mail, hub.Config{
-		Escalation: hub.EscalateTo(s.SMTP.To, s.SMTP.Missing()),
+		Escalation: a.escalation(),
 		Index:      a.index,
 		Matcher:    func(f models.EventFilter) func(*models.Event) bool { return query.Compile(f).Match },
 		Observe: func(events int, took time.Duration) {
@@ -136,6 +137,22 @@ func (a *App) assemble() (err error) {
 	})
 	a.metrics.observe(a)
 	return err
+}
+
+// escalation is the rule by which events cause emails: that of the routes
+// file, or SMTP_TO is told of what must reach a person.
+func (a *App) escalation() func(models.Draft) []models.NewAlert {
+	s := a.settings.SMTP
+	if s.Routes == nil {
+		return hub.EscalateTo(s.To, s.Missing())
+	}
+	for _, w := range s.Routes.Warnings {
+		a.logger.Warn("routes file", "warning", w.String())
+	}
+	if len(s.To) > 0 {
+		a.logger.Warn("SMTP_TO is not used: the routes file says who is told")
+	}
+	return s.Routes.Escalation(hub.Birth(s.Missing()))
 }
 
 // historyChanged has the open panels drawn anew after an import.
@@ -165,7 +182,7 @@ func (a *App) Start() {
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
 			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, SMTPMissing: a.settings.SMTP.Missing(),
-			Recipients: a.settings.SMTP.recipients(), Version: version,
+			Recipients: a.settings.SMTP.recipients(), Routed: a.settings.SMTP.Routes != nil, Version: version,
 		},
 	}
 	a.onStop("doors", a.closeDoors)

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/mail"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"alerthub/routes"
 )
 
 // checker collects problems while settings are read.
@@ -82,6 +86,20 @@ func (c *checker) mailAddress(name, value string) string {
 		return ""
 	}
 	return a.Address
+}
+
+// routes reads a routes file; nil if anything is wrong with it.
+func (c *checker) routes(name, file string) *routes.Rules {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		c.bad(name, "%s cannot be read: %v", file, errors.Unwrap(err))
+		return nil
+	}
+	rules, mistakes := routes.Parse(content)
+	for _, m := range mistakes {
+		c.bad(name, "%s, %s", file, m)
+	}
+	return rules
 }
 
 // browserBlockedPorts are the ports above which no page opens:

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"alerthub/routes"
 )
 
 const description = `Network Alert Hub: one durable, live, searchable record of what a network's devices report.
@@ -24,7 +26,7 @@ var settingGroups = []kong.Group{
 	{Key: "listen", Title: "Where to listen"},
 	{Key: "store", Title: "Storage"},
 	{Key: "tcp", Title: "TCP ingest limits"},
-	{Key: "email", Title: "Email", Description: "error and critical events are mailed once SMTP_HOST, SMTP_FROM and SMTP_TO are known."},
+	{Key: "email", Title: "Email", Description: "error and critical events are mailed once SMTP_HOST, SMTP_FROM and SMTP_TO (or routes) are known."},
 	{Key: "log", Title: "Logging"},
 }
 
@@ -47,6 +49,7 @@ type serveCmd struct {
 	SMTPPassFile string `name:"smtp-pass-file" env:"SMTP_PASS_FILE" group:"email" placeholder:"FILE" help:"File whose content is the password; a final line feed is ignored."`
 	SMTPFrom     string `name:"smtp-from" env:"SMTP_FROM" group:"email" placeholder:"ADDRESS" help:"Sender address. Default: the user."`
 	SMTPTo       string `name:"smtp-to" env:"SMTP_TO" group:"email" placeholder:"ADDRESS,..." help:"Recipients, comma-separated; each gets its own mail."`
+	Routes       string `name:"routes" env:"ALERTHUB_ROUTES" group:"email" placeholder:"FILE" help:"Contacts and routes: who is told of which event. It takes the place of SMTP_TO. See docs/escalation.md."`
 	SMTPTLS      string `name:"smtp-tls" env:"SMTP_TLS" default:"starttls" group:"email" placeholder:"MODE" help:"starttls, tls, or none. Without none, nothing crosses unencrypted. Default ${default}."`
 	SMTPCAFile   string `name:"smtp-ca-file" env:"SMTP_CA_FILE" group:"email" placeholder:"FILE" help:"PEM certificates to trust for the mail server instead of the system's."`
 
@@ -81,6 +84,7 @@ type SMTPSettings struct {
 	Password string
 	From     string
 	To       []string
+	Routes   *routes.Rules  // nil without a file: To is told of errors and criticals
 	TLS      string         // "starttls", "tls" or "none"
 	RootCAs  *x509.CertPool // nil for the system's
 
@@ -96,15 +100,16 @@ func (s SMTPSettings) Missing() []string {
 	if s.From == "" {
 		missing = append(missing, "SMTP_FROM")
 	}
-	if len(s.To) == 0 {
+	if len(s.To) == 0 && s.Routes == nil {
 		missing = append(missing, "SMTP_TO")
 	}
 	return missing
 }
 
-// recipients are who gets the mails: nobody while a setting is missing.
+// recipients are who gets the mails: nobody while a setting is missing, and
+// nobody in advance where routes decide.
 func (s SMTPSettings) recipients() []string {
-	if len(s.Missing()) > 0 {
+	if len(s.Missing()) > 0 || s.Routes != nil {
 		return nil
 	}
 	return s.To
@@ -187,6 +192,9 @@ func (c *serveCmd) resolveSMTP(ck *checker, getenv func(string) string) SMTPSett
 		if to = ck.mailAddress("SMTP_TO", strings.TrimSpace(to)); to != "" && !slices.Contains(s.To, to) {
 			s.To = append(s.To, to)
 		}
+	}
+	if c.Routes != "" {
+		s.Routes = ck.routes("--routes", c.Routes)
 	}
 	if c.SMTPCAFile != "" {
 		pem, err := os.ReadFile(c.SMTPCAFile)

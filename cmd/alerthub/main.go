@@ -33,6 +33,7 @@ const (
 // cli is the whole command line; config.go documents the settings of serve.
 type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the hub (the default)."`
+	Routes  routesCmd  `cmd:"" help:"Check a file of contacts and routes, or explain what it does with an event."`
 	Send    sendCmd    `cmd:"" help:"Send events to a hub's TCP port, as a device does."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -72,6 +73,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	switch command.Selected().Name {
+	case "check":
+		err = c.Routes.Check.run(stdout)
+	case "explain":
+		err = c.Routes.Explain.run(stdout)
 	case "send":
 		err = c.Send.run(ctx, stdin, stdout, stderr)
 	case "version":
