@@ -139,22 +139,6 @@ func (a *App) assemble() (err error) {
 	return err
 }
 
-// escalation is the rule by which events cause emails: that of the routes
-// file, or SMTP_TO is told of what must reach a person.
-func (a *App) escalation() func(models.Draft) []models.NewAlert {
-	s := a.settings.SMTP
-	if s.Routes == nil {
-		return hub.EscalateTo(s.To, s.Missing())
-	}
-	for _, w := range s.Routes.Warnings {
-		a.logger.Warn("routes file", "warning", w.String())
-	}
-	if len(s.To) > 0 {
-		a.logger.Warn("SMTP_TO is not used: the routes file says who is told")
-	}
-	return s.Routes.Escalation(hub.Birth(s.Missing()))
-}
-
 // historyChanged has the open panels drawn anew after an import.
 func (a *App) historyChanged() {
 	stats, err := a.store.Stats(context.Background())

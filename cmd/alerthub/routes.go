@@ -5,9 +5,26 @@ import (
 	"io"
 	"strings"
 
+	"alerthub/hub"
 	"alerthub/models"
 	"alerthub/routes"
 )
+
+// escalation is the rule by which events cause emails: that of the routes
+// file, or SMTP_TO is told of what must reach a person.
+func (a *App) escalation() func(models.Draft) []models.NewAlert {
+	s := a.settings.SMTP
+	if s.Routes == nil {
+		return hub.EscalateTo(s.To, s.Missing())
+	}
+	for _, w := range s.Routes.Warnings {
+		a.logger.Warn("routes file", "warning", w.String())
+	}
+	if len(s.To) > 0 {
+		a.logger.Warn("SMTP_TO is not used: the routes file says who is told")
+	}
+	return s.Routes.Escalation(hub.Birth(s.Missing()))
+}
 
 // routesCmd looks at a routes file without a hub.
 type routesCmd struct {
