@@ -276,10 +276,19 @@ func (b *tab) Count(selector string) int {
 	return eval[int](b, fmt.Sprintf(`document.querySelectorAll(%q).length`, selector))
 }
 
-// Click clicks with the mouse.
+// Click clicks with the mouse. An element that a frame replaces between the
+// look for it and the click is looked for again.
 func (b *tab) Click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector)))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	eventually(b.t, patience, func() error {
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err != nil && !strings.Contains(err.Error(), "Could not find node") {
+			b.t.Fatalf("in the browser: click %s: %v", selector, err)
+		}
+		return err
+	})
 }
 
 // Type presses keys, wherever the focus is. A page that prevents a key's
@@ -446,7 +455,7 @@ const doubled = `[...document.querySelectorAll('[id]')].map(e => e.id).filter((i
 // Is waits until the expression has this value.
 func (b *tab) Is(expression, want string) {
 	b.t.Helper()
-	eventually(b.t, 5*time.Second, func() error {
+	eventually(b.t, settled, func() error {
 		got, err := tryEval[string](b, "Promise.resolve("+expression+").then(String)")
 		if err == nil && got != want {
 			err = fmt.Errorf("%s is %q, want %q", expression, got, want)
