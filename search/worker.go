@@ -20,7 +20,7 @@ const (
 	tick      = 5 * time.Second // at least so often it looks, and tries again after a fault
 
 	// For so many events stored while a batch was indexed it sleeps once as
-	// long as that took, and at most maxSleeps times.
+	// long as that took, and at most maxSleeps times; no longer once fewer come.
 	eventsASleep = 500
 	maxSleeps    = 15
 )
@@ -65,8 +65,23 @@ func (x *Index) step(ctx context.Context) (more bool, err error) {
 	if err != nil || !more {
 		return more, err
 	}
-	pause(ctx, time.Since(began)*time.Duration(min((x.newest-newest)/eventsASleep, maxSleeps)))
-	return true, nil
+	return true, x.yield(ctx, time.Since(began), x.newest-newest)
+}
+
+// yield leaves the processor to ingest after a batch that took so long, while
+// so many events were stored.
+func (x *Index) yield(ctx context.Context, took time.Duration, stored int64) error {
+	for range min(stored/eventsASleep, maxSleeps) {
+		pause(ctx, took)
+		newest := x.newest
+		if err := x.measure(ctx, x.file); err != nil {
+			return err
+		}
+		if x.newest-newest < eventsASleep {
+			break
+		}
+	}
+	return nil
 }
 
 // work indexes what is there, at most a batch. Only Run changes x.file, so
