@@ -21,7 +21,7 @@ const (
 
 	// For so many events stored while a batch was indexed it sleeps once as
 	// long as that took, and at most maxSleeps times; no longer once fewer come.
-	eventsASleep = 500
+	eventsASleep = 250
 	maxSleeps    = 15
 )
 
