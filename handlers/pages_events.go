@@ -92,14 +92,12 @@ func (h *Handler) list(ctx context.Context, c echo.Context, q query.Query, befor
 // that may take long, and go on at the same time.
 func (h *Handler) fillList(ctx context.Context, d *views.EventsData) (err error) {
 	filter := d.Query.Filter(d.At)
-	var counting sync.WaitGroup
-	var countErr error
 	counted := filter
-	counting.Go(func() { d.Match, countErr = h.svc.Match(ctx, counted) })
-	defer func() {
-		counting.Wait()
-		err = errors.Join(err, countErr)
-	}()
+	wait := aside(func() (err error) {
+		d.Match, err = h.svc.Match(ctx, counted)
+		return err
+	})
+	defer func() { err = errors.Join(err, wait()) }()
 	filter.Before, filter.Limit = d.Before, rowsRead
 	if filter.Before == 0 {
 		filter.Before = d.LastID + 1 // what is newer comes by the socket
@@ -118,6 +116,25 @@ func (h *Handler) fillList(ctx context.Context, d *views.EventsData) (err error)
 		d.Series = d.Query.Only(d.Series)
 	}
 	return err
+}
+
+// aside runs f beside its caller, who must wait: for f's error, or its panic,
+// which then is one of the request like any other and does not end the hub.
+func aside(f func() error) (wait func() error) {
+	var err error
+	var panicked any
+	var running sync.WaitGroup
+	running.Go(func() {
+		defer func() { panicked = recover() }()
+		err = f()
+	})
+	return func() error {
+		running.Wait()
+		if panicked != nil {
+			panic(panicked)
+		}
+		return err
+	}
 }
 
 // leftOut tells a person which parts of a filter were not understood.

@@ -361,3 +361,14 @@ func keyOf(t *testing.T, text string) string {
 func typed(key, source, severity, message string) string {
 	return url.Values{"key": {key}, "source": {source}, "severity": {severity}, "message": {message}}.Encode()
 }
+
+// What goes wrong beside a request is its own concern, not the whole hub's.
+func TestEvents_APanicWhileCountingEndsTheRequestAlone(t *testing.T) {
+	server := serve(t, &fakeService{panicsCount: true})
+	if answer, _, _ := page(t, server, "GET", "/events", ""); answer.StatusCode != http.StatusInternalServerError {
+		t.Errorf("answered %d", answer.StatusCode)
+	}
+	if answer, _, _ := page(t, server, "GET", "/healthz", ""); answer.StatusCode != http.StatusOK {
+		t.Errorf("afterwards %d", answer.StatusCode)
+	}
+}

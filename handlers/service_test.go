@@ -28,6 +28,7 @@ type fakeService struct {
 	stall        bool  // Register waits for its context, then fails with failRegister or the context's error
 	forget       bool  // Register returns no receipt
 	panics       bool  // Stats panics
+	panicsCount  bool  // Match panics
 	health       models.Health
 	stats        models.Stats
 	nextBefore   int64
@@ -165,6 +166,9 @@ func (s *fakeService) Match(_ context.Context, f models.EventFilter) (models.Mat
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.match = f
+	if s.panicsCount {
+		panic("counting is broken")
+	}
 	return models.Match{Total: int64(len(s.events)), Exact: true}, s.fail
 }
 
