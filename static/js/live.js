@@ -29,8 +29,9 @@ function live(holder) {
     socket?.close();
     const url = new URL(holder.getAttribute('ws-connect'), location.href.replace(/^http/, 'ws'));
     const asked = paused, tells = (name, value) => { if (value) url.searchParams.set(name, value); };
-    // A table with a gap does not say what it shows: it is drawn anew.
-    if (!$('#rows > .gap-row')) tells('since', byId('rows')?.dataset.lastId);
+    // A table with a gap does not say what it shows: it is drawn anew, as is one
+    // that calls another day today.
+    if (!$('#rows > .gap-row') && !dated) tells('since', byId('rows')?.dataset.lastId);
     tells('at', byId('beat')?.dataset.asOf);
     tells('paused', paused && 1);
     const mine = socket = new WebSocket(url);
@@ -130,6 +131,8 @@ function live(holder) {
   let byHand = false;
   let overruled; // the cause that was there when the pill was clicked
   let missed = false; // rows came that were not shown
+  let today = byId('beat')?.dataset.day; // of the last beat, in the zone of the page
+  let dated = false; // a day has ended since the rows were drawn
 
   // Why rows must not move now. What has the focus is a cause of its own: the
   // first row, where the pill leads, is not; the next one that is looked at is.
@@ -268,8 +271,9 @@ function live(holder) {
   }
 
   function replace(body, frame) {
-    if (paused) missed = true;
-    else if (content(body) !== content(frame)) {
+    if (paused) return void (missed = true);
+    dated = false;
+    if (content(body) !== content(frame)) {
       keeping(body, undefined, () => body.replaceChildren(...frame.children));
       onward(body.lastElementChild);
     }
@@ -315,7 +319,7 @@ function live(holder) {
   });
 
   on('htmx:wsAfterMessage', () => {
-    const { lastId, rate, build: newest } = byId('beat')?.dataset ?? {}, rows = byId('rows');
+    const { lastId, rate, day, build: newest } = byId('beat')?.dataset ?? {}, rows = byId('rows');
     if (lastId) {
       if (rows?.dataset.lastId && !paused) rows.dataset.lastId = lastId;
       if (away) back(lastId - seen);
@@ -324,6 +328,11 @@ function live(holder) {
       build ||= newest;
       if (newest !== build) byId('updated').hidden = false;
       flood = rate >= 1000;
+      if (day !== today) {
+        dated = true;
+        connect();
+      }
+      today = day;
       root.dataset.rate = rate >= 20 ? 'high' : ''; // then rows come without animation
       for (const id of ['rate', 'burst']) fill(byId(id), number(+rate));
     }

@@ -73,6 +73,7 @@ type hub struct {
 	rows    []views.Row
 	last    int64 // what beats say
 	rate    float64
+	day     string
 	extra   string
 	mute    bool // nothing is sent, and sockets that are made stay silent
 	hang    bool // handshakes are not answered
@@ -92,7 +93,7 @@ type request struct {
 // newHub serves pages that show these rows.
 func newHub(t *testing.T, rows ...views.Row) *hub {
 	t.Helper()
-	h := &hub{t: t, rows: rows, rate: 2.5, release: make(chan struct{})}
+	h := &hub{t: t, rows: rows, rate: 2.5, day: time.Now().UTC().Format(time.DateOnly), release: make(chan struct{})}
 	for _, r := range rows {
 		h.last = max(h.last, r.Event.ID)
 	}
@@ -144,7 +145,7 @@ func (h *hub) Say(parts ...string) {
 }
 
 func (h *hub) beat() string {
-	return fmt.Sprintf(`<i id="beat" hx-swap-oob="true" data-last-id="%[1]d" data-at="%[2]s" data-as-of="%[2]s" data-rate="%[3]g" data-build="1" hidden></i>`, h.last, models.FormatTime(time.Now()), h.rate) + h.extra
+	return fmt.Sprintf(`<i id="beat" hx-swap-oob="true" data-last-id="%[1]d" data-at="%[2]s" data-as-of="%[2]s" data-rate="%[3]g" data-day="%[4]s" data-build="1" hidden></i>`, h.last, models.FormatTime(time.Now()), h.rate, h.day) + h.extra
 }
 
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {

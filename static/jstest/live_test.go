@@ -293,3 +293,33 @@ func TestAges(t *testing.T) {
 		b.Until(want + `.test(document.querySelector('.age').textContent)`)
 	}
 }
+
+// When a day ends its rows are not those of today any more: they are drawn
+// anew, also when the page was paused just then.
+func TestMidnight(t *testing.T) {
+	yesterday := strings.Replace(html(views.AllFrame(evs(9, 1), 9)), ">Tuesday", ">Yesterday, Tuesday", 1)
+	for name, paused := range map[string]bool{"live": false, "paused": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t, evs(9, 1)...)
+			b := h.live("/events")
+			if paused {
+				b.Type("p")
+				b.Becomes("paused")
+			}
+			h.set(func(h *hub) { h.day = "2100-01-01" })
+			eventually(t, "it asks for its rows", func() bool { return len(h.Dialled()) == 2 && !h.Dialled()[1].Has("since") })
+			h.Say(yesterday)
+			if paused {
+				b.Stays(300*time.Millisecond, `document.querySelector('#rows .day').textContent.startsWith('Tuesday')`)
+				b.Type("p")
+				eventually(t, "it asks again", func() bool { return len(h.Dialled()) == 3 && !h.Dialled()[2].Has("since") })
+				h.Say(yesterday)
+			}
+			b.Until(`document.querySelector('#rows .day').textContent.startsWith('Yesterday, ')`)
+			h.End(websocket.CloseServiceRestart)
+			eventually(t, "it knows what it shows", func() bool { d := h.Dialled(); return d[len(d)-1].Get("since") == "9" })
+			b.Same()
+		})
+	}
+}
