@@ -23,12 +23,6 @@ func (s EmailStatus) Valid() bool {
 	return s == EmailPending || s == EmailSent || s == EmailFailed || s == EmailSkipped
 }
 
-// DeliveryEmail is the channel of alerts that go out as mails: all of them.
-const DeliveryEmail = "email"
-
-// MaxContact bounds the name of a contact, in characters.
-const MaxContact = 40
-
 // EmailAlert is one row of the outbox: one event, one recipient, one outcome.
 type EmailAlert struct {
 	ID            int64
