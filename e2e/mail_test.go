@@ -88,7 +88,7 @@ func checkMail(t *testing.T, m receivedMail, event int64) {
 	t.Helper()
 	header, parts := mailParts(t, m.Raw)
 	subject, err := new(mime.WordDecoder).DecodeHeader(header.Get("Subject"))
-	if err != nil || subject != "[NetworkAlertHub] Alert CRITICAL: core-sw-1 ñ" {
+	if err != nil || subject != "[NetworkAlertHub] Alert CRITICAL: core-sw-1 ñ – link down <script>alert(1)</script> Bcc: everybody@example.…" {
 		t.Errorf("subject %q (%q): %v", subject, header.Get("Subject"), err)
 	}
 	for name, want := range map[string]string{"Auto-Submitted": "auto-generated", "Mime-Version": "1.0", "Bcc": ""} {

@@ -20,7 +20,7 @@ func TestListEvents_NewestFirstWithTheEmailLog(t *testing.T) {
 	want := `{"events":[` +
 		`{"id":2,"created_at":"2026-11-23T18:30:00.123456Z","source":"b","severity":"info","message":"two","channel":"http_api","raw_payload":"{\"source\":\"b\",\"message\":\"two\"}","acked_at":null,"acked_by":null},` +
 		`{"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"error","message":"one","channel":"http_api","raw_payload":"{\"source\":\"a\",\"severity\":\"error\",\"message\":\"one\"}","acked_at":null,"acked_by":null}],` +
-		`"email_logs":[{"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":"noc@example.net","status":"pending","detail":null,"attempts":0,"next_attempt_at":"2026-11-23T18:30:00.123456Z","contact":null,"channel":"email"}],` +
+		`"email_logs":[{"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":"noc@example.net","status":"pending","detail":null,"attempts":0,"next_attempt_at":"2026-11-23T18:30:00.123456Z","contact":null,"channel":"email","mail_id":null}],` +
 		`"next_before":2,"searched_to":null}`
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("page (-want +got):\n%s", diff)
@@ -34,7 +34,7 @@ func TestListEvents_EmailsNameTheirContact(t *testing.T) {
 	server := serve(t, &fakeService{contact: "guardia ñ"})
 	send(t, server, "POST", "/api/events", `{"source":"a","severity":"error"}`)
 	for _, path := range []string{"/api/events", "/api/events/1"} {
-		if _, body := send(t, server, "GET", path, ""); !strings.Contains(body, `"contact":"guardia ñ","channel":"email"}`) {
+		if _, body := send(t, server, "GET", path, ""); !strings.Contains(body, `"contact":"guardia ñ","channel":"email","mail_id":null}`) {
 			t.Errorf("%s: the email's contact is not in %s", path, body)
 		}
 	}
@@ -160,7 +160,7 @@ func TestGetStats_HasAMemberForEverything(t *testing.T) {
 	}}
 	_, body := send(t, serve(t, svc), "GET", "/api/stats", "")
 	want := `{"total_events":7,"severity":{"info":4,"warning":0,"error":0,"critical":3},"channel":{"tcp_socket":7,"http_api":0},` +
-		`"email":{"sent":0,"failed":2,"skipped":0,"pending":0},"tcp_messages":5,"http_messages":1,"email_sent_ok":8,"email_sent_fail":9}`
+		`"email":{"sent":0,"failed":2,"skipped":0,"pending":0,"digested":0,"cancelled":0},"webhook":{"sent":0,"failed":0,"skipped":0,"pending":0,"digested":0,"cancelled":0},"tcp_messages":5,"http_messages":1,"email_sent_ok":8,"email_sent_fail":9}`
 	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}

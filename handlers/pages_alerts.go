@@ -22,7 +22,7 @@ func (h *Handler) getAlerts(c echo.Context) error {
 	}
 	status := models.EmailStatus(c.QueryParam("st"))
 	if status != "" && !status.Valid() {
-		return refuse(invalidParameter, fieldError{"st", "must be one of sent, failed, skipped, pending"})
+		return refuse(invalidParameter, fieldError{"st", "must be one of sent, failed, skipped, pending, digested, cancelled"})
 	}
 	figures, err := h.figures(ctx, 0)
 	if err != nil {

@@ -25,6 +25,7 @@ func (silent) EventsRecorded([]models.Receipt) {}
 func (silent) EventsChanged([]models.Event)    {}
 func (silent) Wake()                           {}
 func (silent) Paused() string                  { return "" }
+func (silent) Pauses() []models.Pause          { return nil }
 func (silent) SentOK() int64                   { return 0 }
 func (silent) SentFail() int64                 { return 0 }
 

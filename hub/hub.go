@@ -67,8 +67,10 @@ type Live interface {
 // Wake must not block.
 type Mail interface {
 	Wake()
-	// Paused says why nothing is delivered now; "" while delivery works.
+	// Paused says why no mail is delivered now; "" while delivery works. Pauses
+	// tells of all channels.
 	Paused() string
+	Pauses() []models.Pause
 	// SentOK and SentFail count emails that ended so since the process started.
 	SentOK() int64
 	SentFail() int64

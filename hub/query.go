@@ -159,7 +159,7 @@ func (h *Hub) Health() models.Health {
 	if why := h.sick.Load(); why != nil {
 		health.Storage = *why
 	}
-	health.Email = h.mail.Paused()
+	health.Email, health.Pauses = h.mail.Paused(), h.mail.Pauses()
 	return health
 }
 

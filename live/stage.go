@@ -168,7 +168,7 @@ func (s *stage) beat() {
 		s.figuresDue = true
 	}
 	health := s.source.Health()
-	changed := health != s.health
+	changed := !health.Equal(s.health)
 	s.health = health
 	s.forget()
 	for _, c := range s.crowds {

@@ -46,7 +46,7 @@ func blackHole(t *testing.T) int {
 func TestSend_EndsInABlackHole(t *testing.T) {
 	cfg := Config{Host: "127.0.0.1", Port: blackHole(t), From: "hub@example.net", AttemptTimeout: 200 * time.Millisecond}.withDefaults()
 	_, took, err := deliver(t, cfg)
-	if f := asFault(t, err); !f.server || !strings.HasPrefix(f.words, "connect to 127.0.0.1:") || !strings.HasSuffix(f.words, ": no answer within 200ms") {
+	if f := asFault(t, err); !f.Server || !strings.HasPrefix(f.Words, "connect to 127.0.0.1:") || !strings.HasSuffix(f.Words, ": no answer within 200ms") {
 		t.Errorf("fault %+v", f)
 	}
 	if took > 2*time.Second {

@@ -15,7 +15,6 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
-	"alerthub/i18n"
 	"alerthub/models"
 )
 
@@ -91,7 +90,7 @@ func (s *backendSession) Data(r io.Reader) error {
 func (s *backendSession) Reset()        {}
 func (s *backendSession) Logout() error { return nil }
 
-// serveReal runs a go-smtp server and returns the worker's way to it.
+// serveReal runs a go-smtp server and returns the sender's way to it.
 func serveReal(t *testing.T, b *backend, mode Mode) Config {
 	t.Helper()
 	server := smtp.NewServer(b)
@@ -121,8 +120,7 @@ func serveReal(t *testing.T, b *backend, mode Mode) Config {
 	})
 	return Config{
 		Host: "127.0.0.1", Port: port, From: "hub@example.net", User: "hub-user", Password: "s3cret-word",
-		TLS: mode, RootCAs: roots, Logger: logger(t),
-		PauseMin: 20 * time.Millisecond, PauseMax: 100 * time.Millisecond,
+		TLS: mode, RootCAs: roots,
 	}
 }
 
@@ -131,19 +129,22 @@ type silent struct{}
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
 
-// next waits for an outcome.
-func next(t *testing.T, o *memory) models.AlertUpdate {
-	t.Helper()
-	select {
-	case u := <-o.finished:
-		return u
-	case <-time.After(10 * time.Second):
-		t.Fatal("no outcome within 10 s")
-		return models.AlertUpdate{}
-	}
+// mailTo is a notice for an address.
+func mailTo(id int64, to, source, text string) models.Notice {
+	n := due(source, text)
+	n.Alert.ID, n.Alert.Recipient = id, to
+	return n
 }
 
-func TestWorker_DeliversToARealServer(t *testing.T) {
+// asked sends a notice with the time that one attempt has.
+func asked(t *testing.T, s *Sender, n models.Notice) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return s.Send(ctx, n)
+}
+
+func TestSender_DeliversToARealServer(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode  Mode
 		login bool
@@ -159,25 +160,22 @@ func TestWorker_DeliversToARealServer(t *testing.T) {
 			} else {
 				cfg.User, cfg.Password = "", ""
 			}
-			o := newMemory()
-			o.finished = make(chan models.AlertUpdate, 16)
-			now := time.Now().UTC().Truncate(time.Microsecond)
-			o.add(1, "ops@example.net", now)
-			o.add(2, "nobody@example.net", now)
-			o.add(3, "Night Shift <night@example.net>", now)
-			o.rows[2].Event.Source, o.rows[2].Event.Message = "Añasco", ".\r\n.\r\nQUIT\r\n"
-			w := New(o, cfg)
-			stop := start(t, w)
-			for id, want := range []models.AlertUpdate{
-				{ID: 1, Status: models.EmailSent, Detail: "250 2.0.0 OK: queued"},
-				{ID: 2, Status: models.EmailFailed, Detail: "RCPT: 550 5.1.1 no such user"},
-				{ID: 3, Status: models.EmailSent, Detail: "250 2.0.0 OK: queued"},
-			} {
-				if u := next(t, o); u.ID != want.ID || u.Status != want.Status || u.Detail != want.Detail || u.Attempts != 1 {
-					t.Errorf("outcome %d: %+v, want %+v", id+1, u, want)
+			notices := []models.Notice{
+				mailTo(1, "ops@example.net", "core-sw-1", "uplink down"),
+				mailTo(2, "nobody@example.net", "core-sw-1", "uplink down"),
+				mailTo(3, "Night Shift <night@example.net>", "Añasco", ".\r\n.\r\nQUIT\r\n"),
+			}
+			s := New(cfg)
+			defer s.Close()
+			for i, want := range []string{"250 2.0.0 OK: queued", "", "250 2.0.0 OK: queued"} {
+				words, err := asked(t, s, notices[i])
+				if words != want || (want == "") != (err != nil) {
+					t.Errorf("mail %d: %q, %v", i+1, words, err)
+				}
+				if f := new(models.Fault); want == "" && (!errors.As(err, &f) || !f.Permanent || f.Server || f.Words != "RCPT: 550 5.1.1 no such user") {
+					t.Errorf("to nobody: %+v", err)
 				}
 			}
-			stop()
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			if len(b.received) != 2 || len(b.conns) != 2 {
@@ -188,78 +186,68 @@ func TestWorker_DeliversToARealServer(t *testing.T) {
 				if r.from != "hub@example.net" || r.to != to || r.login != c.login || r.secure != (c.mode != ModeNone) {
 					t.Errorf("received %+v", r)
 				}
-				want, err := compose(cfg.From, o.rows[2*i], i18n.English)
+				want, err := compose(cfg.From, "", notices[2*i])
 				if err != nil || r.data != want.data {
 					t.Errorf("data %q, want %q (%v)", r.data, want.data, err)
 				}
 			}
-			if p := parseMail(t, b.received[1].data); p.Subject != "[NetworkAlertHub] Alert CRITICAL: Añasco" || !strings.HasSuffix(p.Plain, "Message:\n.\n.\nQUIT\n\n") {
+			if p := parseMail(t, b.received[1].data); p.Subject != "[NetworkAlertHub] Alert CRITICAL: Añasco – . . QUIT" || !strings.Contains(p.Plain, "Message:\n    .\n    .\n    QUIT\n    \n") {
 				t.Errorf("subject %q, text %q", p.Subject, p.Plain)
-			}
-			if w.SentOK() != 2 || w.SentFail() != 1 {
-				t.Errorf("ok %d, fail %d", w.SentOK(), w.SentFail())
 			}
 		})
 	}
 }
 
-func TestWorker_OutlivesARotatedPassword(t *testing.T) {
+func TestSender_OutlivesARotatedPassword(t *testing.T) {
 	b := &backend{password: "another", conns: map[*smtp.Conn]bool{}}
 	cfg := serveReal(t, b, ModeSTARTTLS)
-	o := newMemory()
-	o.finished = make(chan models.AlertUpdate, 1000)
-	o.add(1, "ops@example.net", time.Now())
-	w := New(o, cfg)
-	stop := start(t, w)
+	s := New(cfg)
+	defer s.Close()
+	n := mailTo(1, "ops@example.net", "core-sw-1", "uplink down")
 	for range 3 {
-		if u := next(t, o); u.Status != models.EmailPending || u.Detail != "AUTH: 535 5.7.8 bad credentials" {
-			t.Fatalf("outcome %+v", u)
+		var f *models.Fault
+		if _, err := asked(t, s, n); !errors.As(err, &f) || !f.Server || f.Words != "AUTH: 535 5.7.8 bad credentials" {
+			t.Fatalf("with a wrong password: %+v", err)
 		}
-	}
-	if got := w.Paused(); got != "AUTH: 535 5.7.8 bad credentials" {
-		t.Errorf("paused %q", got)
 	}
 	b.mu.Lock()
 	b.password = cfg.Password
 	b.mu.Unlock()
-	for {
-		if u := next(t, o); u.Status == models.EmailSent {
-			break
-		}
-	}
-	stop()
-	if w.Paused() != "" || w.SentFail() != 0 {
-		t.Errorf("paused %q, fail %d", w.Paused(), w.SentFail())
+	if words, err := asked(t, s, n); err != nil {
+		t.Errorf("with the right one: %q, %v", words, err)
 	}
 }
 
-func TestWorker_RepeatAfterACrashIsRecognisable(t *testing.T) {
+// What a server took without the hub learning of it is sent again, and is the
+// same mail to the byte.
+func TestSender_RepeatIsRecognisable(t *testing.T) {
 	cert, roots := certificate(t, nil)
-	s := (&scripted{cert: cert, steps: map[string]string{".": stall}}).listen(t)
-	cfg := s.config(ModeSTARTTLS, roots)
-	cfg.Logger = logger(t)
-	o := newMemory()
-	o.finished = make(chan models.AlertUpdate, 16)
-	o.add(1, "ops@example.net", time.Now().Truncate(time.Microsecond))
-	stop := start(t, New(o, cfg))
-	arrived(t, s, 1)
+	server := (&scripted{cert: cert, steps: map[string]string{".": stall}}).listen(t)
+	cfg := server.config(ModeSTARTTLS, roots)
+	n := mailTo(1, "ops@example.net", "core-sw-1", "uplink down")
+	ctx, cancel := context.WithCancel(t.Context())
+	first := New(cfg)
+	done := make(chan error, 1)
+	go func() {
+		_, err := first.Send(ctx, n)
+		done <- err
+	}()
+	arrived(t, server, 1)
 	begin := time.Now()
-	stop() // the server has the mail, the hub does not know
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("stopping took %v", took)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) || time.Since(begin) > 2*time.Second {
+		t.Errorf("cut after %v: %v", time.Since(begin), err)
 	}
-	if a := o.row(t, 1); a.Status != models.EmailPending || a.Attempts != 0 {
-		t.Errorf("row %+v", a)
+	first.Close()
+	server.mu.Lock()
+	server.steps = nil
+	server.mu.Unlock()
+	second := New(cfg)
+	defer second.Close()
+	if _, err := asked(t, second, n); err != nil {
+		t.Error(err)
 	}
-	s.mu.Lock()
-	s.steps = nil
-	s.mu.Unlock()
-	start(t, New(o, cfg))
-	if u := next(t, o); u.Status != models.EmailSent {
-		t.Errorf("outcome %+v", u)
-	}
-	_, _, mails, _ := s.seen()
-	if len(mails) != 2 || mails[0] != mails[1] {
+	if _, _, mails, _ := server.seen(); len(mails) != 2 || mails[0] != mails[1] {
 		t.Errorf("%d mails: %q", len(mails), mails)
 	}
 }
@@ -267,42 +255,18 @@ func TestWorker_RepeatAfterACrashIsRecognisable(t *testing.T) {
 // arrived waits until s has n mails.
 func arrived(t *testing.T, s *scripted, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if _, _, mails, _ := s.seen(); len(mails) >= n {
 			return
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("no %d mails within 10 s", n)
-		}
 	}
+	t.Fatalf("no %d mails within 10 s", n)
 }
 
-func TestWorker_StaysWithinBoundsUnderAStalledServer(t *testing.T) {
-	// Two greylisted stalls must not hold a third mail back longer than their limits.
-	cert, roots := certificate(t, nil)
-	s := (&scripted{cert: cert, steps: map[string]string{"DATA": stall}}).listen(t)
-	cfg := s.config(ModeSTARTTLS, roots)
-	cfg.AttemptTimeout, cfg.Logger = 200*time.Millisecond, logger(t)
-	o := newMemory()
-	o.finished = make(chan models.AlertUpdate, 16)
-	for id := range int64(3) {
-		o.add(id+1, "ops@example.net", time.Now())
+func TestSender_RefusesABadSenderAddressForAll(t *testing.T) {
+	s := New(Config{From: "nobody"})
+	var f *models.Fault
+	if _, err := asked(t, s, due("core-sw-1", "uplink down")); !errors.As(err, &f) || !f.Server || !strings.Contains(f.Words, "sender address") {
+		t.Errorf("%+v", err)
 	}
-	begin := time.Now()
-	stop := start(t, New(o, cfg))
-	for id := range int64(3) {
-		if u := next(t, o); u.ID != id+1 || u.Status != models.EmailPending || u.Detail != "DATA: no answer within 200ms" || u.Attempts != 1 {
-			t.Errorf("outcome %+v", u)
-		}
-	}
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("took %v", took)
-	}
-	stop()
 }

@@ -10,17 +10,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"alerthub/models"
 )
-
-// fault is why an attempt did not deliver, and whom it concerns.
-type fault struct {
-	server    bool   // the server, and so every mail; otherwise this message alone
-	permanent bool   // of a message: trying again cannot help
-	words     string // for people: the stage, and the server's code and words
-}
-
-// Error returns the words.
-func (f *fault) Error() string { return f.words }
 
 // maxWords bounds what is stored of a server's words, in characters.
 const maxWords = 300
@@ -41,29 +33,29 @@ func tidy(s string) string {
 // the server said 5xx (RFC 5321, section 4.2.1). The end of the process is
 // nobody's fault and comes back as the context's error.
 func newFault(ctx context.Context, up bool, stage string, limit time.Duration, err error) error {
-	f := &fault{server: !up}
+	f := &models.Fault{Server: !up}
 	var reply *textproto.Error
 	var op *net.OpError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &reply):
-		f.permanent = up && reply.Code >= 500 && reply.Code <= 599
-		f.words = fmt.Sprintf("%03d %s", reply.Code, reply.Msg)
+		f.Permanent = up && reply.Code >= 500 && reply.Code <= 599
+		f.Words = fmt.Sprintf("%03d %s", reply.Code, reply.Msg)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w", stage, ctx.Err())
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		f.words = fmt.Sprintf("no answer within %v", limit)
+		f.Words = fmt.Sprintf("no answer within %v", limit)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		f.words = "the server closed the connection"
+		f.Words = "the server closed the connection"
 	case errors.As(err, &op) && op.Op != "dial":
 		// Without the ports of this one connection, the same fault reads the same.
-		f.words = op.Err.Error()
+		f.Words = op.Err.Error()
 	default:
-		f.words = err.Error()
-		if cause := errors.Unwrap(err); cause != nil && strings.HasPrefix(f.words, "Mail Error on ") {
-			f.words = cause.Error() // the library's stages are coarser than ours
+		f.Words = err.Error()
+		if cause := errors.Unwrap(err); cause != nil && strings.HasPrefix(f.Words, "Mail Error on ") {
+			f.Words = cause.Error() // the library's stages are coarser than ours
 		}
 	}
-	f.words = stage + ": " + f.words
+	f.Words = stage + ": " + f.Words
 	return f
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	mail "github.com/xhit/go-simple-mail/v2"
+
+	"alerthub/models"
 )
 
 // quitTimeout bounds the farewell to a server that has nothing more to do.
@@ -23,9 +25,9 @@ var (
 	errNoAUTH     = errors.New("the server does not offer a login, but a user is configured; nothing was sent")
 )
 
-// smtpSender speaks to the server. It keeps its session between mails; not
-// safe for concurrent use.
-type smtpSender struct {
+// Sender delivers mails. It keeps its session with the server between them;
+// not safe for concurrent use. Make one with New.
+type Sender struct {
 	cfg     Config
 	redact  *strings.Replacer // hides the password in words that echo it
 	session *session          // nil when there is none
@@ -38,7 +40,9 @@ type session struct {
 	client *mail.SMTPClient
 }
 
-func newSMTPSender(cfg Config) *smtpSender {
+// New makes a sender. It connects to nothing.
+func New(cfg Config) *Sender {
+	cfg = cfg.withDefaults()
 	redact := strings.NewReplacer()
 	if cfg.Password != "" {
 		encode := base64.StdEncoding.EncodeToString
@@ -46,13 +50,24 @@ func newSMTPSender(cfg Config) *smtpSender {
 			encode([]byte("\x00"+cfg.User+"\x00"+cfg.Password)), "***",
 			encode([]byte(cfg.Password)), "***")
 	}
-	return &smtpSender{cfg: cfg, redact: redact}
+	return &Sender{cfg: cfg, redact: redact}
+}
+
+// Send makes a mail of n, delivers it and returns the server's words of
+// acceptance. It ends soon after ctx does, whatever the server does. Its error
+// is a *models.Fault, or context.Canceled when ctx was cancelled.
+func (s *Sender) Send(ctx context.Context, n models.Notice) (string, error) {
+	m, err := compose(s.cfg.From, s.cfg.PublicURL, n)
+	if err != nil {
+		return "", err
+	}
+	return s.send(ctx, m)
 }
 
 // send delivers m and returns the server's words of acceptance. It ends soon
-// after ctx does, whatever the server does. Its error is a *fault, or
+// after ctx does, whatever the server does. Its error is a *models.Fault, or
 // context.Canceled when ctx was cancelled; a passed deadline is a fault.
-func (s *smtpSender) send(ctx context.Context, m message) (string, error) {
+func (s *Sender) send(ctx context.Context, m message) (string, error) {
 	for {
 		reused := s.session != nil
 		if !reused {
@@ -76,8 +91,8 @@ func (s *smtpSender) send(ctx context.Context, m message) (string, error) {
 	}
 }
 
-// close ends the session, if there is one, politely.
-func (s *smtpSender) close() {
+// Close ends the session, if there is one, politely.
+func (s *Sender) Close() {
 	if s.session != nil {
 		s.session.quit(context.Background())
 		s.session = nil
@@ -85,7 +100,7 @@ func (s *smtpSender) close() {
 }
 
 // drop ends the session after err. A server that answered is told goodbye.
-func (s *smtpSender) drop(ctx context.Context, err error) {
+func (s *Sender) drop(ctx context.Context, err error) {
 	var reply *textproto.Error
 	if errors.As(err, &reply) {
 		s.session.quit(ctx)
@@ -95,10 +110,10 @@ func (s *smtpSender) drop(ctx context.Context, err error) {
 }
 
 // present makes the words of a fault fit for people.
-func (s *smtpSender) present(err error) error {
-	var f *fault
+func (s *Sender) present(err error) error {
+	var f *models.Fault
 	if errors.As(err, &f) {
-		f.words = tidy(s.redact.Replace(f.words))
+		f.Words = tidy(s.redact.Replace(f.Words))
 	}
 	return err
 }
@@ -107,7 +122,7 @@ func (s *smtpSender) present(err error) error {
 //
 // The library's own dialing is not used: it goes on in clear when STARTTLS is
 // not offered, knows no context, and its timeouts wait for what they guard.
-func (s *smtpSender) open(ctx context.Context) (*session, error) {
+func (s *Sender) open(ctx context.Context) (*session, error) {
 	address := net.JoinHostPort(s.cfg.Host, strconv.Itoa(s.cfg.Port))
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -124,7 +139,7 @@ func (s *smtpSender) open(ctx context.Context) (*session, error) {
 }
 
 // establish brings the session up on conn, a conversation over raw.
-func (s *smtpSender) establish(ctx context.Context, raw net.Conn, conn *conversation) (*mail.SMTPClient, error) {
+func (s *Sender) establish(ctx context.Context, raw net.Conn, conn *conversation) (*mail.SMTPClient, error) {
 	switch s.cfg.TLS {
 	case ModeNone:
 	case ModeTLS:
@@ -199,7 +214,7 @@ func offersSTARTTLS(answer string) bool {
 
 // protect puts TLS between raw and conn. The certificate must be valid for
 // the configured host.
-func (s *smtpSender) protect(ctx context.Context, raw net.Conn, conn *conversation) error {
+func (s *Sender) protect(ctx context.Context, raw net.Conn, conn *conversation) error {
 	conn.stage = "TLS"
 	secure := tls.Client(raw, &tls.Config{
 		ServerName: s.cfg.Host,

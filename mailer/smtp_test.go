@@ -18,13 +18,13 @@ import (
 // deliver sends one mail through a new sender and returns how long it took.
 func deliver(t *testing.T, cfg Config) (words string, took time.Duration, err error) {
 	t.Helper()
-	s := newSMTPSender(cfg)
+	s := New(cfg)
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), cfg.AttemptTimeout)
 	defer cancel()
 	words, err = s.send(ctx, mustCompose(t, due("core-sw-1", "uplink down")))
 	took = time.Since(begin)
-	s.close()
+	s.Close()
 	return words, took, err
 }
 
@@ -82,15 +82,15 @@ func TestSend_ClassesEveryFaultAtEveryStage(t *testing.T) {
 				}
 				_, took, err := deliver(t, cfg)
 				f := asFault(t, err)
-				if n := utf8.RuneCountInString(f.words); n > maxWords+1 {
+				if n := utf8.RuneCountInString(f.Words); n > maxWords+1 {
 					t.Errorf("%d characters of words", n)
 				}
-				if f.server != stage.server || f.permanent != (c.permanent && !stage.server) {
+				if f.Server != stage.server || f.Permanent != (c.permanent && !stage.server) {
 					t.Errorf("fault %+v", f)
 				}
-				if !strings.HasPrefix(f.words, stage.words+": ") ||
-					!strings.HasSuffix(f.words, c.words) && !strings.HasSuffix(f.words, "broken pipe") && !strings.HasSuffix(f.words, "connection reset by peer") {
-					t.Errorf("words %q, want %q", f.words, stage.words+": "+c.words)
+				if !strings.HasPrefix(f.Words, stage.words+": ") ||
+					!strings.HasSuffix(f.Words, c.words) && !strings.HasSuffix(f.Words, "broken pipe") && !strings.HasSuffix(f.Words, "connection reset by peer") {
+					t.Errorf("words %q, want %q", f.Words, stage.words+": "+c.words)
 				}
 				// A flood is stopped by its size, not by the limit of 5 s.
 				if c.slow && took < limit || took > 4*time.Second {
@@ -152,7 +152,7 @@ func TestSend_GivesNothingToAServerThatCannotBeTrusted(t *testing.T) {
 			}
 			_, _, err := deliver(t, s.config(mode, c.roots))
 			f := asFault(t, err)
-			if !f.server || !strings.Contains(f.words, c.words) {
+			if !f.Server || !strings.Contains(f.Words, c.words) {
 				t.Errorf("fault %+v, want words %q", f, c.words)
 			}
 			noSecrets(t, s)
@@ -170,7 +170,7 @@ func TestSend_NeedsTheLoginItIsConfiguredFor(t *testing.T) {
 			}
 			s.listen(t)
 			_, _, err := deliver(t, s.config(ModeSTARTTLS, roots))
-			if f := asFault(t, err); !f.server {
+			if f := asFault(t, err); !f.Server {
 				t.Errorf("fault %+v", f)
 			}
 			_, commands, mails, _ := s.seen()
@@ -217,8 +217,8 @@ func TestSend_NeverRepeatsThePasswordInWords(t *testing.T) {
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00hub-user\x00s3cret-word"))
 	s := (&scripted{cert: cert, steps: map[string]string{"AUTH": "500 unknown command AUTH PLAIN " + plain}}).listen(t)
 	_, _, err := deliver(t, s.config(ModeSTARTTLS, roots))
-	if f := asFault(t, err); f.words != "AUTH: 500 unknown command AUTH PLAIN ***" {
-		t.Errorf("words %q", f.words)
+	if f := asFault(t, err); f.Words != "AUTH: 500 unknown command AUTH PLAIN ***" {
+		t.Errorf("words %q", f.Words)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestSend_TellsARefusedConnectionApart(t *testing.T) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	_, _, err = deliver(t, Config{Host: "127.0.0.1", Port: port, From: "hub@example.net"}.withDefaults())
-	if f := asFault(t, err); !f.server || !strings.Contains(f.words, "connection refused") {
+	if f := asFault(t, err); !f.Server || !strings.Contains(f.Words, "connection refused") {
 		t.Errorf("fault %+v", f)
 	}
 }
@@ -241,7 +241,7 @@ func TestSend_EndsWithItsContext(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			t.Parallel()
 			s := (&scripted{cert: cert, steps: map[string]string{stage: stall}}).listen(t)
-			sender := newSMTPSender(s.config(ModeSTARTTLS, roots))
+			sender := New(s.config(ModeSTARTTLS, roots))
 			ctx, cancel := context.WithCancel(t.Context())
 			timer := time.AfterFunc(100*time.Millisecond, cancel)
 			defer timer.Stop()
@@ -275,13 +275,13 @@ func TestClose_DoesNotWaitForAServerThatWillNotPart(t *testing.T) {
 func TestSend_KeepsItsSessionAndSurvivesTheEndOfIt(t *testing.T) {
 	cert, roots := certificate(t, nil)
 	s := (&scripted{cert: cert, perConn: 3}).listen(t)
-	sender := newSMTPSender(s.config(ModeSTARTTLS, roots))
+	sender := New(s.config(ModeSTARTTLS, roots))
 	for range 7 {
 		if _, err := sender.send(t.Context(), mustCompose(t, due("a", "b"))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sender.close()
+	sender.Close()
 	if _, _, mails, conns := s.seen(); len(mails) != 7 || conns != 3 {
 		t.Errorf("%d mails over %d connections, want 7 over 3", len(mails), conns)
 	}
@@ -290,7 +290,7 @@ func TestSend_KeepsItsSessionAndSurvivesTheEndOfIt(t *testing.T) {
 func TestSend_RedialsWhenTheServerLeftBetweenMails(t *testing.T) {
 	cert, roots := certificate(t, nil)
 	s := (&scripted{cert: cert}).listen(t)
-	sender := newSMTPSender(s.config(ModeSTARTTLS, roots))
+	sender := New(s.config(ModeSTARTTLS, roots))
 	for range 3 {
 		if _, err := sender.send(t.Context(), mustCompose(t, due("a", "b"))); err != nil {
 			t.Fatal(err)
@@ -301,7 +301,7 @@ func TestSend_RedialsWhenTheServerLeftBetweenMails(t *testing.T) {
 		}
 		s.mu.Unlock()
 	}
-	sender.close()
+	sender.Close()
 	if _, _, mails, conns := s.seen(); len(mails) != 3 || conns != 3 {
 		t.Errorf("%d mails over %d connections, want 3 over 3", len(mails), conns)
 	}
@@ -310,7 +310,7 @@ func TestSend_RedialsWhenTheServerLeftBetweenMails(t *testing.T) {
 func TestSend_NeverRepeatsAMailWithinAnAttempt(t *testing.T) {
 	cert, roots := certificate(t, nil)
 	s := (&scripted{cert: cert}).listen(t)
-	sender := newSMTPSender(s.config(ModeSTARTTLS, roots))
+	sender := New(s.config(ModeSTARTTLS, roots))
 	if _, err := sender.send(t.Context(), mustCompose(t, due("a", "b"))); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestSend_NeverRepeatsAMailWithinAnAttempt(t *testing.T) {
 	s.steps = map[string]string{".": drop}
 	s.mu.Unlock()
 	_, err := sender.send(t.Context(), mustCompose(t, due("a", "b")))
-	if f := asFault(t, err); f.server || f.permanent {
+	if f := asFault(t, err); f.Server || f.Permanent {
 		t.Errorf("fault %+v", f)
 	}
 	if _, _, mails, conns := s.seen(); len(mails) != 2 || conns != 1 {

@@ -71,5 +71,7 @@ type EmailFilter struct {
 	Before   int64 // only alert ids below; 0 for no bound
 	EventIDs []int64
 	Status   EmailStatus // "" for all
+	Channel  string      // "" for all
+	Contact  string      // "" for all
 	Limit    int         // 1 to MaxLimit; 0 means DefaultLimit
 }

@@ -1,12 +1,18 @@
 package models
 
+import (
+	"slices"
+	"time"
+)
+
 // Stats counts everything stored. It is kept with each write, never counted
 // by a request.
 type Stats struct {
 	Events   int64
 	Severity map[Severity]int64
 	Channel  map[Channel]int64
-	Email    map[EmailStatus]int64
+	Email    map[EmailStatus]int64 // of mails alone
+	Webhook  map[EmailStatus]int64
 
 	LastEventID int64
 	Process     ProcessCounters
@@ -20,8 +26,22 @@ type ProcessCounters struct {
 	EmailSentFail int64 // emails that ended as failed
 }
 
+// Pause is a channel that delivers nothing for now.
+type Pause struct {
+	Lane
+	Reason string    // the other side's words
+	Since  time.Time // when it began
+}
+
 // Health is what is wrong now; the zero value is healthy.
 type Health struct {
 	Storage string // why events cannot be stored; "" when they can
 	Email   string // why delivery is paused; "" when it is not
+
+	Pauses []Pause // of all channels, email too
+}
+
+// Equal reports whether nothing has changed.
+func (h Health) Equal(other Health) bool {
+	return h.Storage == other.Storage && h.Email == other.Email && slices.Equal(h.Pauses, other.Pauses)
 }

@@ -85,7 +85,7 @@ func (w Window) Before() Window {
 // was born, and says what has become of it since.
 type Counts struct {
 	Event [4][2]int64 // by Severity.Rank and Channel.Index
-	Email [4]int64    // in the order of EmailStatuses
+	Email [6]int64    // in the order of EmailStatuses; webhooks are not in it
 }
 
 // Events is the number of events.
@@ -108,7 +108,9 @@ func (c *Counts) Add(other *Counts) {
 	for rank := range c.Event {
 		c.Event[rank][0] += other.Event[rank][0]
 		c.Event[rank][1] += other.Event[rank][1]
-		c.Email[rank] += other.Email[rank]
+	}
+	for i := range c.Email {
+		c.Email[i] += other.Email[i]
 	}
 }
 

@@ -48,7 +48,7 @@ func TestQuery_Strip(t *testing.T) {
 }
 
 func TestQuery_Only(t *testing.T) {
-	all := models.Series{Counts: []models.Counts{{Event: [4][2]int64{{1, 2}, {3, 4}, {5, 6}, {7, 8}}, Email: [4]int64{9, 9, 9, 9}}}}
+	all := models.Series{Counts: []models.Counts{{Event: [4][2]int64{{1, 2}, {3, 4}, {5, 6}, {7, 8}}, Email: [6]int64{9, 9, 9, 9}}}}
 	for name, tt := range map[string]struct {
 		q    query.Query
 		want [4][2]int64

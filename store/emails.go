@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -23,13 +23,19 @@ func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models
 	if f.EventIDs != nil {
 		q = q.Where("event_"+withIDs, idList(f.EventIDs))
 	}
+	if f.Channel != "" {
+		q = q.Where("channel = ?", f.Channel)
+	}
+	if f.Contact != "" {
+		q = q.Where("contact = ?", f.Contact)
+	}
 	switch f.Status {
 	case "":
 	case models.EmailPending:
 		// The index has them in the order of what is due: it finds few among many
 		// others, and many, in an outage, are met on the way down the ids.
 		var pending int64
-		if err := s.gormR.WithContext(ctx).Raw("SELECT value FROM counters WHERE name = ?", emailPrefix+string(f.Status)).Scan(&pending).Error; err != nil {
+		if err := s.gormR.WithContext(ctx).Raw("SELECT total(value) FROM counters WHERE name IN (?, ?)", emailPrefix+string(f.Status), webhookPrefix+string(f.Status)).Scan(&pending).Error; err != nil {
 			return nil, fmt.Errorf("read email alerts: %w", err)
 		}
 		condition := "status = ?"
@@ -48,34 +54,9 @@ func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models
 	return convert(rows, (*alertRow).alert)
 }
 
-// NextDue returns the pending alert whose next attempt is the earliest (the
-// oldest of equals), with its event, if that is not after now. Otherwise ok
-// is false and wait is the time until then; 0 when nothing is pending. It
-// claims nothing: there is one mailer.
-func (s *Store) NextDue(ctx context.Context, now time.Time) (due models.DueAlert, ok bool, wait time.Duration, err error) {
-	var rows []alertRow
-	err = s.gormR.WithContext(ctx).Where("status = ?", models.EmailPending).
-		Order("next_attempt_at, id").Limit(1).Find(&rows).Error
-	if err != nil {
-		return due, false, 0, fmt.Errorf("read the next due email alert: %w", err)
-	}
-	if len(rows) == 0 {
-		return due, false, 0, nil
-	}
-	if due.Alert, err = rows[0].alert(); err != nil {
-		return models.DueAlert{}, false, 0, err
-	}
-	if wait := due.Alert.NextAttemptAt.Sub(now); wait > 0 {
-		return models.DueAlert{}, false, wait, nil
-	}
-	if due.Event, err = s.Event(ctx, due.Alert.EventID); err != nil {
-		return models.DueAlert{}, false, 0, fmt.Errorf("email alert %d: %w", due.Alert.ID, err)
-	}
-	return due, true, 0, nil
-}
-
-// FinishAlert records the outcome of one delivery attempt, moves the email's
-// counters and rollups, and returns the row as stored. When it returns, the outcome is on
+// FinishAlert records the outcome of one delivery attempt, moves the alert's
+// counters and rollups, and returns the row as stored. What becomes of the
+// rows that its message tells of, Settle records. When it returns, the outcome is on
 // disk. The error wraps models.ErrNotFound, models.ErrInvalid or
 // models.ErrUnavailable, or is the context's, which counts only until the
 // transaction begins.
@@ -88,11 +69,7 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 		if err := tx.Where("id = ?", u.ID).Take(&row).Error; err != nil {
 			return err
 		}
-		born, err := models.ParseTime(row.CreatedAt)
-		if err != nil {
-			return err
-		}
-		before := models.EmailStatus(row.Status)
+		before, tried := row, u.Attempts > row.Attempts
 		row.Status = string(u.Status)
 		row.Detail = optional(u.Detail)
 		row.Attempts = u.Attempts
@@ -101,9 +78,13 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 		if u.Status == models.EmailPending {
 			row.NextAttemptAt = optional(models.FormatTime(u.NextAttemptAt))
 		}
-		if before != u.Status {
-			sum.alert(born, before, -1)
-			sum.alert(born, u.Status, 1)
+		if err := sum.moved(&before, &row); err != nil {
+			return err
+		}
+		if tried {
+			if err := addAttempt(tx, u.ID, row.UpdatedAt.String, &row); err != nil {
+				return err
+			}
 		}
 		return tx.Model(&row).Select("Status", "Detail", "Attempts", "NextAttemptAt", "UpdatedAt").Updates(&row).Error
 	})
@@ -111,4 +92,51 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 		return models.EmailAlert{}, err
 	}
 	return row.alert()
+}
+
+// moved counts a row that changed its status.
+func (t *tally) moved(before, after *alertRow) error {
+	if before.Status == after.Status {
+		return nil
+	}
+	born, err := models.ParseTime(after.CreatedAt)
+	if err != nil {
+		return err
+	}
+	t.alert(after.Channel, born, models.EmailStatus(before.Status), -1)
+	t.alert(after.Channel, born, models.EmailStatus(after.Status), 1)
+	return nil
+}
+
+// addAttempt keeps what became of a row at a time.
+func addAttempt(tx *gorm.DB, id int64, at string, row *alertRow) error {
+	return tx.Exec("INSERT INTO attempts (alert_id, n, at, status, detail, next_attempt_at) "+
+		"SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ?, ? FROM attempts WHERE alert_id = ?",
+		id, at, row.Status, row.Detail, row.NextAttemptAt, id).Error
+}
+
+// Attempts are the tries of the message that a row carries, the oldest first,
+// and what people did to it in between; none for what is older than this table.
+func (s *Store) Attempts(ctx context.Context, id int64) ([]models.Attempt, error) {
+	var rows []struct {
+		At, Status            string
+		Detail, NextAttemptAt sql.NullString
+	}
+	err := s.gormR.WithContext(ctx).Raw("SELECT at, status, detail, next_attempt_at FROM attempts WHERE alert_id = ? ORDER BY n", id).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the attempts of alert %d: %w", id, err)
+	}
+	list := make([]models.Attempt, len(rows))
+	for i, r := range rows {
+		list[i] = models.Attempt{Status: models.EmailStatus(r.Status), Detail: r.Detail.String}
+		if list[i].At, err = models.ParseTime(r.At); err != nil {
+			return nil, fmt.Errorf("attempts of alert %d: %w", id, err)
+		}
+		if r.NextAttemptAt.Valid {
+			if list[i].NextAttemptAt, err = models.ParseTime(r.NextAttemptAt.String); err != nil {
+				return nil, fmt.Errorf("attempts of alert %d: %w", id, err)
+			}
+		}
+	}
+	return list, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -16,7 +15,7 @@ import (
 type importing struct {
 	id      int64
 	minutes map[int64]*models.Counts // as in rollups, old ones folded
-	unacked tally                    // its unacked counts only
+	unacked tally                    // all but its minutes
 }
 
 // ImportRows writes rows of the running import, with their final ids, in one
@@ -49,7 +48,11 @@ func (i *importing) add(events []models.Event, emails []models.EmailAlert, now t
 		}
 	}
 	for n := range emails {
-		count(emails[n].CreatedAt).Email[slices.Index(models.EmailStatuses(), emails[n].Status)]++
+		if status := emails[n].Status.Index(); emails[n].Channel == models.DeliveryWebhook {
+			i.unacked.webhook[status]++
+		} else {
+			count(emails[n].CreatedAt).Email[status]++
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ const (
 	insertOne   = "INSERT INTO " + eventInto + ") VALUES " + eventValues + ")"
 	insertKeyed = "INSERT INTO " + eventInto + ", idempotency_key, fingerprint) VALUES " + eventValues + ", ?, ?)"
 	selectSeen  = "SELECT id, fingerprint FROM events WHERE source = ? AND idempotency_key = ?"
-	alertParams = 7
+	alertParams = 8
 	addCount    = "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
 )
 
@@ -53,13 +53,13 @@ func insertRun() string {
 // fifth of the CPU when a fifth of the events escalate.
 const alertRows = 16
 
-// insertAlerts inserts rows emails. Seven parameters a row: the time of birth
-// stands twice, and the channel is the same in all.
+// insertAlerts inserts rows emails. Eight parameters a row: the time of birth
+// stands twice.
 func insertAlerts(rows int) string {
 	values := make([]string, rows)
 	for i := range values {
 		n := i * alertParams
-		values[i] = fmt.Sprintf("(?%d, ?%d, ?%d, ?%d, ?%d, ?%d, ?%d, ?%d, '"+models.DeliveryEmail+"')", n+1, n+2, n+3, n+4, n+5, n+6, n+2, n+7)
+		values[i] = fmt.Sprintf("(?%d, ?%d, ?%d, ?%d, ?%d, ?%d, ?%d, ?%d, ?%d)", n+1, n+2, n+3, n+4, n+5, n+6, n+2, n+7, n+8)
 	}
 	return "INSERT OR ROLLBACK INTO email_alerts (event_id, created_at, recipient, status, detail, next_attempt_at, updated_at, contact, channel) VALUES " +
 		strings.Join(values, ", ")

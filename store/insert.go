@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -158,12 +159,12 @@ func bornAlerts(records []models.Record, receipts []models.Receipt, all []models
 		for _, a := range records[i].Alerts {
 			alert := models.EmailAlert{
 				EventID: event.ID, CreatedAt: event.CreatedAt, UpdatedAt: event.CreatedAt,
-				Contact: a.Contact, Channel: models.DeliveryEmail, Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
+				Contact: a.Contact, Channel: cmp.Or(a.Channel, models.DeliveryEmail), Recipient: a.Recipient, Status: a.Status, Detail: a.Detail,
 			}
 			if a.Status == models.EmailPending {
 				alert.NextAttemptAt = alert.CreatedAt
 			}
-			sum.alert(event.CreatedAt, a.Status, 1)
+			sum.alert(alert.Channel, event.CreatedAt, a.Status, 1)
 			all = append(all, alert)
 		}
 		receipts[i].Alerts = all[from:len(all):len(all)]
@@ -191,7 +192,7 @@ func (g *ingest) insertAlertRun(st *compiled, alerts []models.EmailAlert) error 
 	size := 0
 	for i := range alerts {
 		a := &alerts[i]
-		size += len(models.TimeLayout) + len(a.Contact) + len(a.Recipient) + len(a.Status) + len(a.Detail)
+		size += len(models.TimeLayout) + len(a.Contact) + len(a.Channel) + len(a.Recipient) + len(a.Status) + len(a.Detail)
 	}
 	if err := g.texts.room(size); err != nil {
 		return err
@@ -210,6 +211,7 @@ func (g *ingest) insertAlertRun(st *compiled, alerts []models.EmailAlert) error 
 			st.text(before+6, at, len(g.clock.text))
 		}
 		g.bindOptional(st, before+7, a.Contact)
+		g.bind(st, before+8, a.Channel)
 	}
 	if err := st.exec(); err != nil {
 		return err

@@ -109,7 +109,8 @@ func TestOpen_takes_over_the_first_programs_database(t *testing.T) {
 	wantStats := models.Stats{Events: 8, LastEventID: 9,
 		Severity: map[models.Severity]int64{"info": 4, "warning": 1, "error": 1, "critical": 2},
 		Channel:  map[models.Channel]int64{"tcp_socket": 6, "http_api": 2},
-		Email:    map[models.EmailStatus]int64{"sent": 1, "skipped": 1, "failed": 2, "pending": 1}}
+		Email:    map[models.EmailStatus]int64{"sent": 1, "skipped": 1, "failed": 2, "pending": 1, "digested": 0, "cancelled": 0},
+		Webhook:  map[models.EmailStatus]int64{"sent": 0, "skipped": 0, "failed": 0, "pending": 0, "digested": 0, "cancelled": 0}}
 	if diff := cmp.Diff(wantStats, stats); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}

@@ -15,7 +15,7 @@ import (
 // A row of rollups is how many rows of one kind were born in one minute, or in
 // the half-hour that begins with it once it is folded. The kinds are the cells
 // of models.Counts.
-const kinds = 4*2 + 4
+const kinds = 4*2 + 6
 
 // kindNames are the kinds as stored: "<severity>:<channel>" in the order of
 // Counts.Event, then emailPrefix with a status in the order of Counts.Email.

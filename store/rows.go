@@ -60,6 +60,9 @@ type alertRow struct {
 	UpdatedAt     sql.NullString `gorm:"column:updated_at;autoUpdateTime:false"`
 	Contact       sql.NullString
 	Channel       string
+	MailID        sql.NullInt64
+	ClaimedAt     sql.NullString
+	Claim         sql.NullString
 }
 
 // TableName is GORM's hook.
@@ -67,13 +70,13 @@ func (alertRow) TableName() string { return "email_alerts" }
 
 func (r *alertRow) alert() (models.EmailAlert, error) {
 	a := models.EmailAlert{
-		ID: r.ID, EventID: r.EventID, Contact: r.Contact.String, Channel: r.Channel, Recipient: r.Recipient.String,
+		ID: r.ID, EventID: r.EventID, Contact: r.Contact.String, Channel: r.Channel, Recipient: r.Recipient.String, MailID: r.MailID.Int64,
 		Status: models.EmailStatus(r.Status), Detail: r.Detail.String, Attempts: r.Attempts,
 	}
 	for _, at := range []struct {
 		into *time.Time
 		text string
-	}{{&a.CreatedAt, r.CreatedAt}, {&a.NextAttemptAt, r.NextAttemptAt.String}, {&a.UpdatedAt, r.UpdatedAt.String}} {
+	}{{&a.CreatedAt, r.CreatedAt}, {&a.NextAttemptAt, r.NextAttemptAt.String}, {&a.ClaimedAt, r.ClaimedAt.String}, {&a.UpdatedAt, r.UpdatedAt.String}} {
 		if at.text == "" {
 			continue
 		}

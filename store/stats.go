@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -12,13 +11,14 @@ import (
 )
 
 // The names of the counters are "events", and these prefixes with a severity,
-// a channel or an email status; "unacked:" counts errors and criticals that
+// a channel or the status of an alert; "unacked:" counts errors and criticals that
 // nobody has acknowledged, "probes" the probes.
 const (
 	eventsCounter  = "events"
 	severityPrefix = "severity:"
 	channelPrefix  = "channel:"
 	emailPrefix    = "email:"
+	webhookPrefix  = "webhook:"
 	unackedPrefix  = "unacked:"
 )
 
@@ -41,7 +41,7 @@ func (s *Store) Stats(ctx context.Context) (models.Stats, error) {
 	}
 	stats := models.Stats{
 		Events: value[eventsCounter], LastEventID: value["last"],
-		Severity: map[models.Severity]int64{}, Channel: map[models.Channel]int64{}, Email: map[models.EmailStatus]int64{},
+		Severity: map[models.Severity]int64{}, Channel: map[models.Channel]int64{}, Email: map[models.EmailStatus]int64{}, Webhook: map[models.EmailStatus]int64{},
 	}
 	for _, severity := range models.Severities() {
 		stats.Severity[severity] = value[severityPrefix+string(severity)]
@@ -51,6 +51,7 @@ func (s *Store) Stats(ctx context.Context) (models.Stats, error) {
 	}
 	for _, status := range models.EmailStatuses() {
 		stats.Email[status] = value[emailPrefix+string(status)]
+		stats.Webhook[status] = value[webhookPrefix+string(status)]
 	}
 	return stats, nil
 }
@@ -61,6 +62,7 @@ func (s *Store) Stats(ctx context.Context) (models.Stats, error) {
 type tally struct {
 	minutes []minuteCounts // a batch usually has one
 	unacked [2]int64       // errors, criticals
+	webhook [6]int64       // alerts that go out as webhooks, in the order of EmailStatuses
 }
 
 type minuteCounts struct {
@@ -95,10 +97,14 @@ func (t *tally) unackedBy(severity models.Severity, n int64) {
 	}
 }
 
-// alert adds n emails that were born at a time; below zero for the status
-// that they leave.
-func (t *tally) alert(born time.Time, status models.EmailStatus, n int64) {
-	t.at(born).Email[slices.Index(models.EmailStatuses(), status)] += n
+// alert adds n alerts of a channel that were born at a time; below zero for
+// the status that they leave.
+func (t *tally) alert(channel string, born time.Time, status models.EmailStatus, n int64) {
+	if channel == models.DeliveryWebhook {
+		t.webhook[status.Index()] += n
+	} else {
+		t.at(born).Email[status.Index()] += n
+	}
 }
 
 // write hands over each counter and each row of rollups that changes.
@@ -139,23 +145,28 @@ var counterNames = func() (names []string) {
 	for _, status := range models.EmailStatuses() {
 		names = append(names, emailPrefix+string(status))
 	}
-	return append(names, unackedPrefix+string(models.SeverityError), unackedPrefix+string(models.SeverityCritical))
+	names = append(names, unackedPrefix+string(models.SeverityError), unackedPrefix+string(models.SeverityCritical))
+	for _, status := range models.EmailStatuses() {
+		names = append(names, webhookPrefix+string(status))
+	}
+	return names
 }()
 
 // counters are what to add to the counters, in the order of counterNames.
-func (t *tally) counters() [1 + 4 + 2 + 4 + 2]int64 {
+func (t *tally) counters() [1 + 4 + 2 + 6 + 2 + 6]int64 {
 	var sum models.Counts
 	for i := range t.minutes {
 		sum.Add(&t.minutes[i].Counts)
 	}
-	e, m := &sum.Event, &sum.Email
+	e, m, w := &sum.Event, &sum.Email, &t.webhook
 	tcp, http := sum.Channel(models.ChannelTCP), sum.Channel(models.ChannelHTTP)
 	return [...]int64{
 		tcp + http,
 		e[0][0] + e[0][1], e[1][0] + e[1][1], e[2][0] + e[2][1], e[3][0] + e[3][1],
 		tcp, http,
-		m[0], m[1], m[2], m[3],
+		m[0], m[1], m[2], m[3], m[4], m[5],
 		t.unacked[0], t.unacked[1],
+		w[0], w[1], w[2], w[3], w[4], w[5],
 	}
 }
 

@@ -297,7 +297,12 @@ func (d AlertsData) listed() int64 {
 	return d.Stats.Email[d.Status]
 }
 
-func sum(counts [4]int64) int64 { return counts[0] + counts[1] + counts[2] + counts[3] }
+func sum(counts [6]int64) (n int64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
 
 // alertsURL lists the emails of a status below before.
 func alertsURL(st models.EmailStatus, before int64) string {
@@ -350,7 +355,7 @@ func AlertFigures(d AlertsData, oob bool) templ.Component {
 		var templ_7745c5c3_Var13 string
 		templ_7745c5c3_Var13, templ_7745c5c3_Err = templ.ResolveAttributeValue(i18n.T(ctx, "range.24h"))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `alerts.templ`, Line: 99, Col: 66}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `alerts.templ`, Line: 104, Col: 66}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ_7745c5c3_Var13)
 		if templ_7745c5c3_Err != nil {

@@ -1099,7 +1099,7 @@ func emailStep(a *models.EmailAlert) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = step(a.Status == models.EmailSent, statusIcon(a.Status)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var52), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = step(a.Status == models.EmailSent || a.Status == models.EmailDigested, statusIcon(a.Status)).Render(templ.WithChildren(ctx, templ_7745c5c3_Var52), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1117,6 +1117,10 @@ func emailWords(ctx context.Context, a *models.EmailAlert) string {
 		return i18n.T(ctx, "event.email.failed", "Recipient", to)
 	case models.EmailSkipped:
 		return i18n.T(ctx, "event.email.skipped")
+	case models.EmailDigested:
+		return i18n.T(ctx, "event.email.digested", "Recipient", to)
+	case models.EmailCancelled:
+		return i18n.T(ctx, "event.email.cancelled", "Recipient", to)
 	}
 	return i18n.T(ctx, "event.email.pending", "Recipient", to)
 }

@@ -444,7 +444,7 @@ func channelOf(ch models.Channel) func(*models.Counts) int64 {
 
 // otherEmails tells of the emails that were not sent; one is rarely pending
 // for long.
-func otherEmails(ctx context.Context, n [4]int64) string {
+func otherEmails(ctx context.Context, n [6]int64) string {
 	words := i18n.T(ctx, "kpi.sent.sub", "Failed", n[1], "Skipped", n[2])
 	if n[3] > 0 {
 		return listed(i18n.T(ctx, "kpi.pending", "Count", n[3]), words)

@@ -63,10 +63,12 @@ func groupName(e *models.Event) string {
 }
 
 // grave orders the states of emails by how much they ask for a person.
-var grave = map[models.EmailStatus]int{models.EmailSent: 1, models.EmailSkipped: 2, models.EmailPending: 3, models.EmailFailed: 4}
+var grave = map[models.EmailStatus]int{
+	models.EmailCancelled: 1, models.EmailDigested: 2, models.EmailSent: 3, models.EmailSkipped: 4, models.EmailPending: 5, models.EmailFailed: 6,
+}
 
 // MailByEvent is the gravest state among each event's emails: failed, pending,
-// skipped, sent.
+// skipped, sent, digested, cancelled.
 func MailByEvent(alerts []models.EmailAlert) map[int64]models.EmailStatus {
 	worst := make(map[int64]models.EmailStatus, len(alerts))
 	for i := range alerts {

@@ -105,13 +105,17 @@ func statusWord(ctx context.Context, s models.EmailStatus) string {
 		return i18n.T(ctx, "mail.skipped")
 	case models.EmailPending:
 		return i18n.T(ctx, "mail.pending")
+	case models.EmailDigested:
+		return i18n.T(ctx, "mail.digested")
+	case models.EmailCancelled:
+		return i18n.T(ctx, "mail.cancelled")
 	}
 	return string(s)
 }
 
 func statusIcon(s models.EmailStatus) string {
 	switch s {
-	case models.EmailSent:
+	case models.EmailSent, models.EmailDigested:
 		return "i-check"
 	case models.EmailFailed:
 		return "i-x"

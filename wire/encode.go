@@ -48,7 +48,8 @@ type EmailAlert struct {
 	Attempts      int     `json:"attempts"`
 	NextAttemptAt *string `json:"next_attempt_at"` // null unless pending
 	Contact       *string `json:"contact"`         // whom the routes named; null when none did
-	Channel       string  `json:"channel"`         // how it goes out: models.DeliveryEmail
+	Channel       string  `json:"channel"`         // how it goes out
+	MailID        *int64  `json:"mail_id"`         // the alert whose message tells of this one; null before one does
 }
 
 // FromEvent makes the shown form of e.
@@ -77,7 +78,7 @@ func FromEmailAlerts(alerts []models.EmailAlert) []EmailAlert {
 			ID: a.ID, EventID: a.EventID, CreatedAt: models.FormatTime(a.CreatedAt),
 			Recipient: orNull(a.Recipient), Status: string(a.Status), Detail: orNull(a.Detail),
 			Attempts: a.Attempts, NextAttemptAt: timeOrNull(a.NextAttemptAt),
-			Contact: orNull(a.Contact), Channel: a.Channel,
+			Contact: orNull(a.Contact), Channel: a.Channel, MailID: idOrNull(a.MailID),
 		}
 	}
 	return out
@@ -100,4 +101,11 @@ func timeOrNull(t time.Time) *string {
 		return nil
 	}
 	return orNull(models.FormatTime(t))
+}
+
+func idOrNull(id int64) *int64 {
+	if id == 0 {
+		return nil
+	}
+	return &id
 }

@@ -38,7 +38,8 @@ type Stats struct {
 	TotalEvents   int64          `json:"total_events"`
 	Severity      severityCounts `json:"severity"`
 	Channel       channelCounts  `json:"channel"`
-	Email         emailCounts    `json:"email"`
+	Email         alertCounts    `json:"email"`
+	Webhook       alertCounts    `json:"webhook"`
 	TCPMessages   int64          `json:"tcp_messages"` // since the start of the process, as all that follow
 	HTTPMessages  int64          `json:"http_messages"`
 	EmailSentOK   int64          `json:"email_sent_ok"`
@@ -57,11 +58,20 @@ type channelCounts struct {
 	HTTP int64 `json:"http_api"`
 }
 
-type emailCounts struct {
-	Sent    int64 `json:"sent"`
-	Failed  int64 `json:"failed"`
-	Skipped int64 `json:"skipped"`
-	Pending int64 `json:"pending"`
+type alertCounts struct {
+	Sent      int64 `json:"sent"`
+	Failed    int64 `json:"failed"`
+	Skipped   int64 `json:"skipped"`
+	Pending   int64 `json:"pending"`
+	Digested  int64 `json:"digested"`
+	Cancelled int64 `json:"cancelled"`
+}
+
+func fromAlertCounts(n map[models.EmailStatus]int64) alertCounts {
+	return alertCounts{
+		Sent: n[models.EmailSent], Failed: n[models.EmailFailed], Skipped: n[models.EmailSkipped],
+		Pending: n[models.EmailPending], Digested: n[models.EmailDigested], Cancelled: n[models.EmailCancelled],
+	}
 }
 
 // FromStats makes the shown form of stats.
@@ -73,10 +83,7 @@ func FromStats(stats models.Stats) Stats {
 			Error: stats.Severity[models.SeverityError], Critical: stats.Severity[models.SeverityCritical],
 		},
 		Channel: channelCounts{TCP: stats.Channel[models.ChannelTCP], HTTP: stats.Channel[models.ChannelHTTP]},
-		Email: emailCounts{
-			Sent: stats.Email[models.EmailSent], Failed: stats.Email[models.EmailFailed],
-			Skipped: stats.Email[models.EmailSkipped], Pending: stats.Email[models.EmailPending],
-		},
+		Email:   fromAlertCounts(stats.Email), Webhook: fromAlertCounts(stats.Webhook),
 		TCPMessages: stats.Process.TCPMessages, HTTPMessages: stats.Process.HTTPMessages,
 		EmailSentOK: stats.Process.EmailSentOK, EmailSentFail: stats.Process.EmailSentFail,
 	}

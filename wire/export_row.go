@@ -107,10 +107,10 @@ func decodeAlert(value jsontext.Value) (models.EmailAlert, error) {
 		Status: models.EmailStatus(in.Status), Detail: c.text("detail", in.Detail, maxDetail), Attempts: in.Attempts,
 	}
 	if !a.Status.Valid() {
-		c.fail("status", "must be sent, failed, skipped or pending")
+		c.fail("status", "must be sent, failed, skipped, pending, digested or cancelled")
 	}
-	if a.Channel != models.DeliveryEmail {
-		c.fail("channel", "must be email")
+	if a.Channel != models.DeliveryEmail && a.Channel != models.DeliveryWebhook {
+		c.fail("channel", "must be email or webhook")
 	}
 	if in.Attempts < 0 {
 		c.fail("attempts", "must not be negative")

@@ -7,15 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
 	"alerthub/handlers"
 	"alerthub/hub"
 	"alerthub/live"
-	"alerthub/mailer"
 	"alerthub/models"
+	"alerthub/notify"
 	"alerthub/query"
 	"alerthub/search"
 	"alerthub/store"
@@ -39,7 +38,7 @@ type App struct {
 	store    *store.Store
 	index    *search.Index
 	live     *live.Live
-	mail     *mailer.Worker
+	notify   *notify.Service
 	hub      *hub.Hub
 	transfer *transfer.Transfer
 	ingest   *tcpingest.Server
@@ -109,16 +108,13 @@ func (a *App) assemble() (err error) {
 	a.metrics = newMetrics()
 	a.index = search.New(search.Config{Dir: s.DataDir, Logger: a.logger.With("room", "search")}, a.store)
 	a.live = live.New(live.Config{Build: build(), Ingest: a.ingestData, Logger: a.logger.With("room", "live")})
-	hostname, _ := os.Hostname() // without one the mailer says localhost
-	a.mail = mailer.New(outbox{a.store, a.live}, mailer.Config{
-		Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
-		Language: s.SMTP.Routes.Language,
-		From:     s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
+	a.notify = notify.New(outbox{a.store, a.live}, notify.Config{
+		Routes: a.ways(), Contact: a.contact,
 		RetryMin: s.SMTP.RetryMin, RetryMax: s.SMTP.RetryMax, MaxAge: s.SMTP.MaxAge,
 		PauseMin: min(s.SMTP.RetryMin, 5*time.Second), PauseMax: min(s.SMTP.RetryMax, 5*time.Minute),
-		Logger: a.logger.With("room", "mailer"),
+		Logger: a.logger.With("room", "notify"),
 	})
-	a.hub = hub.New(a.store, a.live, a.mail, hub.Config{
+	a.hub = hub.New(a.store, a.live, a.notify, hub.Config{
 		Escalation: a.escalation(),
 		Index:      a.index,
 		Matcher:    func(f models.EventFilter) func(*models.Event) bool { return query.Compile(f).Match },
@@ -155,9 +151,7 @@ func (a *App) Start() {
 	a.onStop("search index", func(context.Context) error { return a.index.Close() })
 	a.background("search", func(ctx context.Context) error { a.index.Run(ctx); return nil }, nil)
 	a.background("live", func(ctx context.Context) error { return a.live.Run(ctx, a.hub) }, a.live.Close)
-	if len(a.settings.SMTP.Missing()) == 0 {
-		a.background("mailer", a.mail.Run, nil)
-	}
+	a.background("notify", a.notify.Run, nil)
 	a.background("transfer", a.transfer.Run, nil)
 	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
 
@@ -294,19 +288,4 @@ func port(l net.Listener) int {
 		return 0
 	}
 	return addr.Port
-}
-
-// outbox is the store as the mailer sees it: every outcome also shows live.
-type outbox struct {
-	*store.Store
-	live *live.Live
-}
-
-// FinishAlert records the outcome and tells the open panels.
-func (o outbox) FinishAlert(ctx context.Context, u models.AlertUpdate) error {
-	alert, err := o.Store.FinishAlert(ctx, u)
-	if err == nil {
-		o.live.AlertUpdated(alert)
-	}
-	return err
 }

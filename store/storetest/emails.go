@@ -26,43 +26,6 @@ func withAlerts(t *testing.T, s Store, recipients ...[]string) []models.Receipt 
 	return insert(t, s, records...)
 }
 
-func outboxOrder(t *testing.T, s Store) {
-	if _, ok, wait, err := s.NextDue(t.Context(), start); ok || wait != 0 || err != nil {
-		t.Fatalf("an empty outbox: %v, %v, %v", ok, wait, err)
-	}
-	receipts := withAlerts(t, s, []string{"a@example.net", "b@example.net"}, nil, []string{"c@example.net"})
-	next := func(now time.Time) models.DueAlert {
-		t.Helper()
-		due, ok, _, err := s.NextDue(t.Context(), now)
-		if err != nil || !ok {
-			t.Fatalf("NextDue(%v): %v, %v", now, ok, err)
-		}
-		return due
-	}
-	if _, ok, wait, err := s.NextDue(t.Context(), start.Add(-time.Minute)); ok || wait != time.Minute || err != nil {
-		t.Errorf("before the first is due: %v, %v, %v", ok, wait, err)
-	}
-	due := next(start)
-	same(t, "alert", receipts[0].Alerts[0], due.Alert)
-	same(t, "event", receipts[0].Event, due.Event)
-	same(t, "asked again", due, next(start))
-
-	// a is put off to later than c; then the order is b, c, a.
-	later := start.Add(time.Hour)
-	finish(t, s, models.AlertUpdate{ID: due.Alert.ID, Status: models.EmailPending, Detail: "451 later", Attempts: 1, NextAttemptAt: later, At: start})
-	for _, want := range []models.EmailAlert{receipts[0].Alerts[1], receipts[2].Alerts[0]} {
-		due = next(later)
-		same(t, "next", want, due.Alert)
-		finish(t, s, models.AlertUpdate{ID: due.Alert.ID, Status: models.EmailSent, Detail: "250 ok", Attempts: 1, At: start})
-	}
-	if _, ok, wait, err := s.NextDue(t.Context(), later.Add(-time.Second)); ok || wait != time.Second || err != nil {
-		t.Errorf("a second before: %v, %v, %v", ok, wait, err)
-	}
-	if due = next(later); due.Alert.ID != receipts[0].Alerts[0].ID || due.Alert.Attempts != 1 || due.Alert.Detail != "451 later" {
-		t.Errorf("last: %+v", due.Alert)
-	}
-}
-
 // manyAlerts stores more emails in one batch than any statement takes, of
 // events that have none, one or several, with a repeat in between: what the
 // receipts say is what is stored.
@@ -114,6 +77,14 @@ func finish(t *testing.T, s Store, u models.AlertUpdate) models.EmailAlert {
 	return alert
 }
 
+func noAlerts() map[models.EmailStatus]int64 {
+	counts := map[models.EmailStatus]int64{}
+	for _, status := range models.EmailStatuses() {
+		counts[status] = 0
+	}
+	return counts
+}
+
 func finishAlert(t *testing.T, s Store) {
 	born := withAlerts(t, s, []string{"a@example.net"})[0].Alerts[0]
 	at, next := start.Add(time.Minute), start.Add(time.Hour)
@@ -137,7 +108,7 @@ func finishAlert(t *testing.T, s Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		counts := map[models.EmailStatus]int64{models.EmailPending: 0, models.EmailSent: 0, models.EmailFailed: 0, models.EmailSkipped: 0}
+		counts := noAlerts()
 		counts[u.Status] = 1
 		same(t, "counters", counts, stats.Email)
 	}

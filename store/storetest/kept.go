@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -47,7 +46,7 @@ func recount(t *testing.T, s Store) {
 			t.Fatal(err)
 		}
 		if len(emails) > 0 {
-			status := models.EmailStatuses()[random.IntN(4)]
+			status := models.EmailStatuses()[random.IntN(6)]
 			finish(t, s, models.AlertUpdate{ID: emails[random.IntN(len(emails))], Status: status, NextAttemptAt: now, At: now})
 		}
 	}
@@ -96,7 +95,7 @@ func counted(w models.Window, events []models.Event, alerts []models.EmailAlert)
 		bar(events[i].CreatedAt).Event[events[i].Severity.Rank()][events[i].Channel.Index()]++
 	}
 	for i := range alerts {
-		bar(alerts[i].CreatedAt).Email[slices.Index(models.EmailStatuses(), alerts[i].Status)]++
+		bar(alerts[i].CreatedAt).Email[alerts[i].Status.Index()]++
 	}
 	return series
 }

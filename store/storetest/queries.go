@@ -154,7 +154,7 @@ func countersEqualRecount(t *testing.T, s Store) {
 		records := batch(b*100, 100)
 		for i := range records {
 			if records[i].Severity.Escalates() {
-				records[i].Alerts = []models.NewAlert{{Recipient: "a@example.net", Status: models.EmailPending}, {Status: models.EmailSkipped, Detail: "why"}}
+				records[i].Alerts = []models.NewAlert{{Recipient: "a@example.net", Status: models.EmailPending}, {Channel: models.DeliveryWebhook, Status: models.EmailSkipped, Detail: "why"}}
 			}
 		}
 		records[3], records[4], records[5] = keyed(1, "same", 1), keyed(2, "same", 1), keyed(3, "same", 2)
@@ -169,7 +169,7 @@ func countersEqualRecount(t *testing.T, s Store) {
 			}
 		}
 	}
-	want := models.Stats{Severity: map[models.Severity]int64{}, Channel: map[models.Channel]int64{}, Email: map[models.EmailStatus]int64{}}
+	want := models.Stats{Severity: map[models.Severity]int64{}, Channel: map[models.Channel]int64{}, Email: map[models.EmailStatus]int64{}, Webhook: map[models.EmailStatus]int64{}}
 	for _, severity := range models.Severities() {
 		want.Severity[severity] = 0
 	}
@@ -181,11 +181,13 @@ func countersEqualRecount(t *testing.T, s Store) {
 	}
 	want.LastEventID = events[0].ID
 	for _, status := range models.EmailStatuses() {
-		alerts, err := s.EmailAlerts(t.Context(), models.EmailFilter{Status: status, Limit: models.MaxLimit})
-		if err != nil {
-			t.Fatal(err)
+		for channel, counts := range map[string]map[models.EmailStatus]int64{models.DeliveryEmail: want.Email, models.DeliveryWebhook: want.Webhook} {
+			alerts, err := s.EmailAlerts(t.Context(), models.EmailFilter{Status: status, Channel: channel, Limit: models.MaxLimit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts[status] = int64(len(alerts))
 		}
-		want.Email[status] = int64(len(alerts))
 	}
 	got, err := s.Stats(t.Context())
 	if err != nil {

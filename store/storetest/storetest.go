@@ -24,14 +24,31 @@ type Store interface {
 	Event(ctx context.Context, id int64) (models.Event, error)
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
 	Stats(ctx context.Context) (models.Stats, error)
-	NextDue(ctx context.Context, now time.Time) (due models.DueAlert, ok bool, wait time.Duration, err error)
-	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
+	Outbox
 	EventsByID(ctx context.Context, ids []int64) ([]models.Event, error)
 	Acknowledge(ctx context.Context, ids []int64, ack models.Ack) ([]models.Event, error)
 	AcknowledgeGroup(ctx context.Context, id int64, ack models.Ack) ([]models.Event, error)
 	Unacknowledge(ctx context.Context, ids []int64) ([]models.Event, error)
 	Attention(ctx context.Context, limit int) (models.Attention, error)
 	Series(ctx context.Context, w models.Window) (models.Series, error)
+}
+
+// Outbox is what is asked of storage to deliver alerts.
+type Outbox interface {
+	Waiting(ctx context.Context, lane models.Lane, after int64, limit int) (rows []models.WaitingAlert, upTo int64, err error)
+	OldestWaiting(ctx context.Context, lane models.Lane) (id int64, err error)
+	PendingAddresses(ctx context.Context, channel string) ([]models.Address, error)
+	Told(ctx context.Context, lane models.Lane, since time.Time) ([]models.Told, error)
+	Decide(ctx context.Context, now time.Time, decisions []models.Decision) ([]models.EmailAlert, error)
+	Gather(ctx context.Context, g models.Gathering, now time.Time) (carrier int64, err error)
+	Due(ctx context.Context, lane models.Lane, now time.Time) (n models.Notice, ok bool, wait time.Duration, err error)
+	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
+	Attempts(ctx context.Context, id int64) ([]models.Attempt, error)
+	Settle(ctx context.Context, carrier models.EmailAlert) (changed []models.EmailAlert, more bool, err error)
+	Unsettled(ctx context.Context) ([]models.EmailAlert, error)
+	Release(ctx context.Context, carrier int64) error
+	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
+	Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (n int64, err error)
 }
 
 // Run tests stores made by open, each empty; open also closes it when its
@@ -58,7 +75,13 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a missing row is ErrNotFound", notFound},
 		{"counters equal a recount", countersEqualRecount},
 		{"many emails in one batch", manyAlerts},
-		{"the outbox gives the earliest due first", outboxOrder},
+		{"the outbox tells what waits, and the message that is due first", outboxOrder},
+		{"decisions are about rows that wait, and about no others", decisions},
+		{"a digest is gathered, told and settled as a whole", digests},
+		{"a digest of more rows than one transaction takes", bigDigest},
+		{"digests that a crash cut off are found", cutDigests},
+		{"a failed alert is tried again with its digest", retry},
+		{"pending alerts are cancelled by contact and source", cancel},
 		{"a finished attempt moves the row and the counters", finishAlert},
 		{"email alerts are found by event, status and id", emailFilters},
 		{"a probe changes nothing that is counted", probe},

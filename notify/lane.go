@@ -1,0 +1,395 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"alerthub/models"
+)
+
+const (
+	// maxSleep is how long a lane trusts its own arithmetic: a clock that was
+	// set, or a wake that nobody sent, delays a message no longer.
+	maxSleep = time.Minute
+	// nap is between two looks at the outbox while rows come in that only wait,
+	// so that a storm's commits are not each followed by one.
+	nap = 25 * time.Millisecond
+	// finishTimeout bounds one attempt to record an outcome. Stopping takes two.
+	finishTimeout = 3 * time.Second
+	// While the outbox fails it is asked again after waits that double
+	// between these.
+	outboxRetryMin, outboxRetryMax = 250 * time.Millisecond, 5 * time.Second
+	// chunk bounds the rows that are decided about at a time.
+	chunk = 256
+	// marksPerPause bounds how many waiting rows are told the reason of one
+	// pause, so that a long outage does not become a load on the disk.
+	marksPerPause = 256
+	// waitsFlush is how long the reason why rows wait may be unwritten.
+	waitsFlush = time.Second
+)
+
+// outboxReason is what people are told; the outbox's own words may hold paths.
+const outboxReason = "the outbox cannot be read or written"
+
+// lane delivers what goes one way.
+type lane struct {
+	*Service
+	route Route
+	log   *slog.Logger
+
+	wake   chan struct{} // holds one: a second wake says nothing new
+	anew   atomic.Bool   // what is known of the outbox is not true any more
+	paused atomic.Pointer[models.Pause]
+
+	// All below belongs to the goroutine of run.
+
+	unfinished   *models.AlertUpdate // an outcome that is not recorded yet
+	settling     *models.EmailAlert  // a digest whose rows are not told of its outcome yet
+	outboxFaults int                 // in a row
+
+	loaded   bool
+	budgets  map[models.Address]*budget
+	planned  int64             // rows up to this id were decided about
+	waits    []models.Decision // that are not written yet
+	writeBy  time.Time         // when they will be
+	pauses   int               // in a row
+	pausedAt time.Time         // when the first of them began
+	until    time.Time         // of the pause
+	reason   string            // of the last pause; "" once the other side works
+	marks    int               // rows that may still be told of this pause
+	marked   int64             // rows up to this id were told
+	aged     int64             // rows up to this id failed of old age
+	agesAt   time.Time         // when the next one may
+}
+
+func newLane(s *Service, r Route) *lane {
+	return &lane{
+		Service: s, route: r, wake: make(chan struct{}, 1),
+		log: s.cfg.Logger.With("channel", r.Channel, "recipient", r.Recipient),
+	}
+}
+
+func (l *lane) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lane) run(ctx context.Context) error {
+	defer l.closeSender()
+	for ctx.Err() == nil {
+		wait, err := l.step(ctx)
+		wake := l.wake
+		if l.outboxAnswered(ctx, err); err != nil {
+			l.loaded = false // half of a step may have been taken
+			wait, wake = l.backoff(outboxRetryMin, outboxRetryMax, l.outboxFaults), nil
+		}
+		sleep(ctx, wait, wake)
+	}
+	return l.finish(ctx)
+}
+
+func (l *lane) closeSender() {
+	if l.route.Sender != nil {
+		l.route.Sender.Close()
+	}
+}
+
+// sleep waits for d, a wake, or the end.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-t.C:
+	}
+}
+
+// step does the next thing and returns how long nothing is to be done. Its
+// error is the outbox's.
+func (l *lane) step(ctx context.Context) (time.Duration, error) {
+	// Before anything new: what was sent must not be taken for due.
+	if err := l.finish(ctx); err != nil {
+		return 0, err
+	}
+	if err := l.settleOne(ctx); err != nil || l.settling != nil {
+		return 0, err
+	}
+	if l.anew.Swap(false) || !l.loaded {
+		if err := l.load(ctx); err != nil {
+			return 0, err
+		}
+	}
+	now := l.now()
+	if now.Before(l.until) {
+		return l.waitOut(ctx, now)
+	}
+	if l.pauses > 0 {
+		// One message finds out whether the other side works again, before any
+		// other is decided about.
+		if tried, _, err := l.deliverDue(ctx, now); tried || err != nil {
+			return 0, err
+		}
+	}
+	more, err := l.plan(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	next, err := l.gather(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	tried, wait, err := l.deliverDue(ctx, now)
+	switch {
+	case tried || err != nil:
+		return 0, err
+	case more:
+		return 0, nil
+	}
+	l.closeSender()
+	if len(l.waits) > 0 {
+		next = soonest(next, l.writeBy)
+		sleep(ctx, nap, nil)
+	}
+	if !next.IsZero() {
+		wait = soonestWait(wait, next.Sub(l.now()))
+	}
+	return soonestWait(wait, maxSleep), nil
+}
+
+// deliverDue tries the message that is due first, if there is one; otherwise
+// wait is the time until then, 0 when nothing is under way.
+func (l *lane) deliverDue(ctx context.Context, now time.Time) (tried bool, wait time.Duration, err error) {
+	n, ok, wait, err := l.outbox.Due(ctx, l.route.Lane, now)
+	switch {
+	case err != nil:
+		return false, 0, fmt.Errorf("read the outbox: %w", err)
+	case ok:
+		l.deliver(ctx, n)
+		return true, 0, l.finish(ctx)
+	}
+	return false, wait, nil
+}
+
+// soonest is the earlier of two times, of which zero is none.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// soonestWait is the shorter of two waits, of which the first may be none.
+func soonestWait(a, b time.Duration) time.Duration {
+	if a <= 0 || b < a {
+		return max(b, time.Nanosecond)
+	}
+	return a
+}
+
+// load learns from the outbox what was told and where the rows begin that wait.
+func (l *lane) load(ctx context.Context) error {
+	oldest, err := l.outbox.OldestWaiting(ctx, l.route.Lane)
+	if err != nil {
+		return err
+	}
+	told, err := l.outbox.Told(ctx, l.route.Lane, l.now().Add(-hour))
+	if err != nil {
+		return err
+	}
+	l.budgets = map[models.Address]*budget{}
+	for _, t := range told {
+		b := l.budget(t.Address)
+		if b.tell(t.Source, t.At); t.Mail {
+			b.spend(t.At, t.Claim)
+		}
+	}
+	first := max(oldest-1, 0)
+	l.planned, l.marked, l.aged, l.agesAt = first, first, first, time.Time{}
+	l.waits, l.loaded = nil, true
+	return nil
+}
+
+func (l *lane) budget(a models.Address) *budget {
+	b := l.budgets[a]
+	if b == nil {
+		b = &budget{}
+		l.budgets[a] = b
+	}
+	return b
+}
+
+// plan decides about rows that have come, and tells whether there may be more.
+func (l *lane) plan(ctx context.Context, now time.Time) (more bool, err error) {
+	rows, upTo, err := l.outbox.Waiting(ctx, l.route.Lane, l.planned, chunk)
+	if err != nil {
+		return false, fmt.Errorf("read the outbox: %w", err)
+	}
+	var decisions []models.Decision
+	for i := range rows {
+		w := &rows[i]
+		c, why := l.contact(w.Address)
+		d := models.Decision{ID: w.ID, Status: models.EmailSkipped, Detail: why}
+		switch {
+		case why != "":
+		case !now.Before(w.CreatedAt.Add(l.cfg.MaxAge)):
+			d.Status, d.Detail = models.EmailFailed, l.gaveUp(now.Sub(w.CreatedAt), cmp.Or(l.reason, "its turn did not come"))
+		default:
+			d = l.budget(w.Address).decide(w, &c, now)
+		}
+		if d.Until.IsZero() {
+			decisions = append(decisions, d)
+			continue
+		}
+		if len(l.waits) == 0 {
+			l.writeBy = now.Add(waitsFlush)
+		}
+		l.waits = append(l.waits, d)
+	}
+	if len(decisions) > 0 || len(l.waits) >= chunk || len(l.waits) > 0 && !now.Before(l.writeBy) {
+		if err := l.decide(ctx, now, append(decisions, l.waits...)); err != nil {
+			return false, err
+		}
+		l.waits = nil
+	}
+	l.planned = upTo
+	return len(rows) == chunk, nil
+}
+
+func (l *lane) decide(ctx context.Context, now time.Time, decisions []models.Decision) error {
+	for part := range slices.Chunk(decisions, chunk) {
+		if err := l.outbox.Decide(ctx, now, part); err != nil {
+			return fmt.Errorf("write the outbox: %w", err)
+		}
+	}
+	for _, d := range decisions {
+		if d.Status == models.EmailFailed && l.route.Channel == models.DeliveryEmail {
+			l.sentFail.Add(1)
+		}
+	}
+	return nil
+}
+
+// contact is who a row is for; otherwise why it is told nothing more.
+func (l *lane) contact(a models.Address) (c models.Contact, why string) {
+	c, ok := l.cfg.Contact(a.Contact)
+	switch {
+	case !ok:
+		return c, fmt.Sprintf("the contact %s is not in the routes file any more", a.Contact)
+	case l.route.Sender == nil:
+		return c, fmt.Sprintf("the contact %s has no webhook %s any more", a.Contact, a.Recipient)
+	}
+	return c, ""
+}
+
+// gather makes the digests that are due, and tells when the next one may be.
+func (l *lane) gather(ctx context.Context, now time.Time) (next time.Time, err error) {
+	for address, b := range l.budgets {
+		c, why := l.contact(address)
+		if why != "" {
+			b.waiting, b.held = batch{}, batch{}
+			continue // its rows are skipped when the hub starts anew
+		}
+		claim, at := b.digest(&c, now)
+		if claim == "" {
+			next = soonest(next, at)
+			continue
+		}
+		severities, others := allowed(c.Quiet, now)
+		w := b.take(now, others)
+		if len(severities) == 0 {
+			next = soonest(next, others)
+			continue
+		}
+		if len(l.waits) > 0 { // or their reasons would be written over the digest
+			if err := l.decide(ctx, now, l.waits); err != nil {
+				return next, err
+			}
+			l.waits = nil
+		}
+		carrier, err := l.outbox.Gather(ctx, models.Gathering{Address: address, From: w.first, To: w.last, Severities: severities, Claim: claim}, now)
+		if err != nil {
+			return next, fmt.Errorf("write the outbox: %w", err)
+		}
+		if carrier > 0 {
+			b.sent(&w, claim, now)
+			l.log.Info("digest gathered", "alert", carrier, "contact", address.Contact, "reason", claim)
+		}
+		if !b.held.empty() {
+			next = soonest(next, b.held.due)
+		}
+	}
+	return next, nil
+}
+
+// settleOne tells some rows of a digest that has ended.
+func (l *lane) settleOne(ctx context.Context) error {
+	if l.settling == nil {
+		return nil
+	}
+	more, err := l.outbox.Settle(ctx, *l.settling)
+	if err == nil && !more {
+		l.settling = nil
+	}
+	return err
+}
+
+// outboxAnswered notes whether the outbox works; each change is logged once.
+func (l *lane) outboxAnswered(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err == nil && l.outboxFaults > 0:
+		l.log.Info("outbox works again", "faults", l.outboxFaults)
+		l.outboxFaults = 0
+	case err != nil:
+		if l.outboxFaults == 0 {
+			l.log.Error("outbox failed", "err", err)
+		}
+		l.outboxFaults++
+	default:
+		return
+	}
+	l.publish()
+}
+
+// finish records the outcome that waits, if any. It works on after ctx has
+// ended: what was sent must not be sent again.
+func (l *lane) finish(ctx context.Context) error {
+	u := l.unfinished
+	if u == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	alert, err := l.outbox.FinishAlert(ctx, *u)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return fmt.Errorf("record alert %d as %s: %w", u.ID, u.Status, err)
+	}
+	l.unfinished = nil
+	if err == nil && u.Status != models.EmailPending {
+		l.settling = &alert
+	}
+	if l.route.Channel == models.DeliveryEmail {
+		switch u.Status {
+		case models.EmailSent:
+			l.sentOK.Add(1)
+		case models.EmailFailed:
+			l.sentFail.Add(1)
+		}
+	}
+	return nil
+}
+
+func (l *lane) now() time.Time { return l.cfg.Now().UTC() }

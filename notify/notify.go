@@ -1,0 +1,248 @@
+// Package notify delivers the outbox: it decides which rows are told alone,
+// which in a digest and when, has the sender of their channel deliver them,
+// and records what became of each. It owns the limits of contacts, quiet hours
+// as they bear on a row, retries and pauses.
+//
+// It never decides which event concerns whom, and knows neither SMTP nor HTTP.
+//
+// Each lane has one goroutine, which Run starts and waits for. A lane's state
+// belongs to it, but for what others may ask: the pause and the counters.
+package notify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"alerthub/models"
+)
+
+// Outbox is where the alerts wait; package store documents each method.
+type Outbox interface {
+	Waiting(ctx context.Context, lane models.Lane, after int64, limit int) (rows []models.WaitingAlert, upTo int64, err error)
+	OldestWaiting(ctx context.Context, lane models.Lane) (id int64, err error)
+	PendingAddresses(ctx context.Context, channel string) ([]models.Address, error)
+	Told(ctx context.Context, lane models.Lane, since time.Time) ([]models.Told, error)
+	Decide(ctx context.Context, now time.Time, decisions []models.Decision) error
+	Gather(ctx context.Context, g models.Gathering, now time.Time) (carrier int64, err error)
+	Due(ctx context.Context, lane models.Lane, now time.Time) (n models.Notice, ok bool, wait time.Duration, err error)
+	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
+	Settle(ctx context.Context, carrier models.EmailAlert) (more bool, err error)
+	Unsettled(ctx context.Context) ([]models.EmailAlert, error)
+	Release(ctx context.Context, carrier int64) error
+}
+
+// Sender delivers one message at a time and may keep its connection until
+// Close. Its errors are *models.Fault, or context.Canceled when ctx was
+// cancelled.
+type Sender interface {
+	Send(ctx context.Context, n models.Notice) (words string, err error)
+	Close()
+}
+
+// Route is a lane and who delivers it.
+type Route struct {
+	models.Lane
+	Sender Sender
+}
+
+// Config says whom the outbox is delivered by and how patient it is. Every
+// zero value means the default beside it.
+type Config struct {
+	Routes []Route
+
+	// Contact is asked for the contact of every row, "" for that of SMTP_TO;
+	// false for one that is not known any more, whose rows are skipped.
+	Contact func(name string) (models.Contact, bool)
+
+	AttemptTimeout time.Duration // the longest one attempt may take: 30 s
+	MaxAge         time.Duration // of a row, after which it fails: 24 h
+
+	// What concerns one message is tried again after waits that double from
+	// RetryMin (10 s) to RetryMax (15 min); each is cut at random by up to half.
+	RetryMin, RetryMax time.Duration
+	// What concerns the other side pauses its lane, for waits that double from
+	// PauseMin (5 s) to PauseMax (5 min), cut in the same way.
+	PauseMin, PauseMax time.Duration
+
+	Logger *slog.Logger     // silence
+	Now    func() time.Time // time.Now
+	Rand   func() float64   // from 0 to below 1: rand.Float64
+}
+
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.AttemptTimeout, 30 * time.Second},
+		{&c.MaxAge, 24 * time.Hour},
+		{&c.RetryMin, 10 * time.Second},
+		{&c.RetryMax, 15 * time.Minute},
+		{&c.PauseMin, 5 * time.Second},
+		{&c.PauseMax, 5 * time.Minute},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if c.Contact == nil {
+		c.Contact = func(name string) (models.Contact, bool) {
+			return models.Contact{Name: name, Limits: models.DefaultLimits()}, name == ""
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	return c
+}
+
+// Service delivers the outbox. Make one with New. All methods but Run may be
+// called concurrently.
+type Service struct {
+	outbox Outbox
+	cfg    Config
+	lanes  []*lane
+
+	sentOK, sentFail atomic.Int64 // of mails
+}
+
+// New makes a service that takes alerts from outbox. It starts nothing.
+func New(outbox Outbox, cfg Config) *Service {
+	s := &Service{outbox: outbox, cfg: cfg.withDefaults()}
+	for _, r := range s.cfg.Routes {
+		s.lanes = append(s.lanes, newLane(s, r))
+	}
+	return s
+}
+
+// Wake says that there may be a new alert. It never blocks.
+func (s *Service) Wake() {
+	for _, l := range s.lanes {
+		l.rouse()
+	}
+}
+
+// Replan says that rows which were pending were changed by somebody else. It
+// never blocks.
+func (s *Service) Replan() {
+	for _, l := range s.lanes {
+		l.anew.Store(true)
+		l.rouse()
+	}
+}
+
+// Pauses tells which lanes deliver nothing now, and why.
+func (s *Service) Pauses() []models.Pause {
+	var list []models.Pause
+	for _, l := range s.lanes {
+		if p := l.paused.Load(); p != nil {
+			list = append(list, *p)
+		}
+	}
+	return list
+}
+
+// Paused tells why no mail is delivered now, in words for people, the
+// server's among them; "" when nothing is known to be wrong.
+func (s *Service) Paused() string {
+	for _, p := range s.Pauses() {
+		if p.Channel == models.DeliveryEmail {
+			return p.Reason
+		}
+	}
+	return ""
+}
+
+// SentOK counts the mails that a server took since New.
+func (s *Service) SentOK() int64 { return s.sentOK.Load() }
+
+// SentFail counts the mails that ended as failed since New.
+func (s *Service) SentFail() int64 { return s.sentFail.Load() }
+
+// Run delivers until ctx ends, and is called once. Attempts in flight then end
+// within a moment and their rows stay as they were. The only error is that an
+// outcome could not be recorded before leaving: that message will be repeated,
+// and recognisable as a repeat.
+func (s *Service) Run(ctx context.Context) error {
+	lanes := slices.Clone(s.lanes)
+	var waits sync.WaitGroup
+	defer waits.Wait()
+	errs := make(chan error, len(lanes))
+	for !s.prepare(ctx, &lanes) {
+		if sleep(ctx, outboxRetryMax, nil); ctx.Err() != nil {
+			return nil
+		}
+	}
+	for _, l := range lanes {
+		waits.Go(func() {
+			if err := l.run(ctx); err != nil {
+				errs <- err
+			}
+		})
+	}
+	waits.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+// prepare puts right what a crash has cut off, and adds a lane for webhooks
+// that something waits for and that nobody knows any more.
+func (s *Service) prepare(ctx context.Context, lanes *[]*lane) bool {
+	err := s.settle(ctx)
+	var pending []models.Address
+	if err == nil {
+		pending, err = s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			s.cfg.Logger.Error("outbox not ready", "error", err)
+		}
+		return false
+	}
+	for _, a := range pending {
+		gone := a.Lane()
+		if !slices.ContainsFunc(s.lanes, func(l *lane) bool { return l.route.Lane == gone }) {
+			*lanes = append(*lanes, newLane(s, Route{Lane: gone}))
+		}
+	}
+	return true
+}
+
+// settle ends digests that were sent but not recorded as a whole, and lets
+// those wait again that were not gathered as a whole.
+func (s *Service) settle(ctx context.Context) error {
+	carriers, err := s.outbox.Unsettled(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range carriers {
+		switch {
+		case c.MailID != c.ID:
+			err = s.outbox.Release(ctx, c.ID)
+		case c.Status != models.EmailPending:
+			for more := true; more && err == nil; {
+				more, err = s.outbox.Settle(ctx, c)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
