@@ -39,7 +39,7 @@ func (s *Store) Gather(ctx context.Context, g models.Gathering, now time.Time) (
 		}
 		at := models.FormatTime(now)
 		err = s.write(ctx, "gather a digest", func(tx *gorm.DB, _ *tally) error {
-			if err := tx.Exec("UPDATE email_alerts SET mail_id = ? WHERE "+withIDs+" AND "+isWaiting, carrier, idList(ids)).Error; err != nil {
+			if err := tx.Exec("UPDATE email_alerts NOT INDEXED SET mail_id = ? WHERE "+withIDs+" AND "+isWaiting, carrier, idList(ids)).Error; err != nil {
 				return err
 			}
 			if !last {

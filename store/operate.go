@@ -84,7 +84,7 @@ func (s *Store) Cancel(ctx context.Context, sel models.Cancellation, by models.A
 	for part := range slices.Chunk(ids, slice) {
 		var rows []alertRow
 		err := s.write(ctx, "cancel alerts", func(tx *gorm.DB, sum *tally) error {
-			err := tx.Raw("UPDATE email_alerts SET status = ?, detail = ?, next_attempt_at = NULL, updated_at = ? WHERE "+withIDs+" AND status = 'pending' RETURNING *",
+			err := tx.Raw("UPDATE email_alerts NOT INDEXED SET status = ?, detail = ?, next_attempt_at = NULL, updated_at = ? WHERE "+withIDs+" AND status = 'pending' RETURNING *",
 				models.EmailCancelled, "cancelled by "+by.By, models.FormatTime(by.At), idList(part)).Scan(&rows).Error
 			if err != nil {
 				return err

@@ -138,7 +138,7 @@ func (s *Store) Decide(ctx context.Context, now time.Time, decisions []models.De
 	}
 	var rows []alertRow
 	err = s.write(ctx, fmt.Sprintf("decide about %d alerts", len(decisions)), func(tx *gorm.DB, sum *tally) error {
-		err := tx.Raw(`UPDATE email_alerts SET
+		err := tx.Raw(`UPDATE email_alerts NOT INDEXED SET
 				status = j.value->>'s', detail = j.value->>'d', next_attempt_at = j.value->>'n', updated_at = ?1,
 				mail_id = j.value->>'m', claim = j.value->>'c', claimed_at = iif(j.value->>'c' IS NULL, NULL, ?1)
 			FROM json_each(?2) j WHERE email_alerts.id = j.value->>'i' AND `+isWaiting+` RETURNING *`, at, string(text)).Scan(&rows).Error
