@@ -50,8 +50,8 @@ type EmailAlert struct {
 // NewAlert is an email alert that is born with its event, in its transaction.
 type NewAlert struct {
 	Contact   string
-	Channel   string // "" means DeliveryEmail
-	Recipient string
+	Channel   string      // DeliveryEmail or DeliveryWebhook; "" means DeliveryEmail
+	Recipient string      // as in EmailAlert
 	Status    EmailStatus // EmailPending or EmailSkipped
 	Detail    string
 }
