@@ -3,6 +3,7 @@ package routes
 import (
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -24,7 +25,7 @@ func (p *parser) pairs(n *yaml.Node, of string) iter.Seq2[*yaml.Node, *yaml.Node
 				continue
 			}
 			if first := seen[key.Value]; first > 0 {
-				p.bad(key.Line, "%s: %q stands there twice, first in line %d", of, key.Value, first)
+				p.bad(key.Line, "%s: %s stands there twice, first in line %d", of, quoted(key), first)
 				continue
 			}
 			seen[key.Value] = key.Line
@@ -41,12 +42,20 @@ func (p *parser) members(n *yaml.Node, of string, known ...string) (map[string]*
 	members := map[string]*yaml.Node{}
 	for key, value := range p.pairs(n, of) {
 		if !slices.Contains(known, key.Value) {
-			p.bad(key.Line, "%s: unknown key %q; the keys are %s", of, key.Value, strings.Join(known, ", "))
+			p.bad(key.Line, "%s: unknown key %s; the keys are %s", of, quoted(key), strings.Join(known, ", "))
 			continue
 		}
 		members[key.Value] = value
 	}
 	return members, n.Kind == yaml.MappingNode
+}
+
+// quoted is a key, unless a URL took its place, which may be a secret.
+func quoted(key *yaml.Node) string {
+	if strings.Contains(key.Value, "://") {
+		return "(a URL)"
+	}
+	return strconv.Quote(key.Value)
 }
 
 // one is a node that must be a text; nil if it is absent or none.

@@ -6,28 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/mail"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
-	"alerthub/i18n"
 	"alerthub/models"
 	"alerthub/query"
 )
 
-const (
-	// maxFile bounds a file, in bytes: thousands of routes.
-	maxFile = 1 << 20
-	// maxAddress bounds an address: a local part and a domain (RFC 5321, section 4.5.3.1).
-	maxAddress = 64 + 1 + 255
-)
+// maxFile bounds a file, in bytes: thousands of routes.
+const maxFile = 1 << 20
 
 // Mistake is something that is wrong with a file.
 type Mistake struct {
@@ -38,10 +30,11 @@ type Mistake struct {
 // String names the line first.
 func (m Mistake) String() string { return fmt.Sprintf("line %d: %s", m.Line, m.Text) }
 
-// Parse reads a routes file. It returns either rules, or all that is wrong
-// with the file, in the order of its lines.
-func Parse(file []byte) (*Rules, []Mistake) {
-	p := parser{rules: &Rules{byName: map[string]int{}}}
+// Parse reads a routes file, and the variables and files that it names. It
+// returns either rules, or all that is wrong with the file, in the order of its
+// lines. No mistake and no warning holds a webhook's URL, secret or token.
+func Parse(file []byte, env Env) (*Rules, []Mistake) {
+	p := parser{env: env.orProcess(), rules: &Rules{byName: map[string]int{}}}
 	p.document(file)
 	if len(p.mistakes) > 0 {
 		slices.SortStableFunc(p.mistakes, byLine)
@@ -56,12 +49,18 @@ func byLine(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) }
 // parser collects rules and mistakes. It walks the nodes of the document
 // itself, since decoding into structs ends at the first mistake.
 type parser struct {
+	env      Env
 	rules    *Rules
 	mistakes []Mistake
 }
 
 func (p *parser) bad(line int, format string, args ...any) {
 	p.mistakes = append(p.mistakes, Mistake{line, fmt.Sprintf(format, args...)})
+}
+
+// doubt is a warning.
+func (p *parser) doubt(line int, format string, args ...any) {
+	p.rules.Warnings = append(p.rules.Warnings, Mistake{line, fmt.Sprintf(format, args...)})
 }
 
 func (p *parser) document(file []byte) {
@@ -121,68 +120,6 @@ func (p *parser) syntax(file []byte, err error) {
 		line = 1 + bytes.Count(before, []byte("\n"))
 	}
 	p.bad(line, "%s", words)
-}
-
-func (p *parser) contacts(n *yaml.Node) {
-	for name, node := range p.pairs(n, "contacts") {
-		c := Contact{Name: name.Value, Line: name.Line}
-		of := fmt.Sprintf("contact %q", c.Name)
-		if why := badName(c.Name); why != "" {
-			p.bad(c.Line, "%s: %s", of, why)
-		}
-		// Known even if it is not right: routes that name it are no mistake.
-		p.rules.byName[c.Name] = len(p.rules.Contacts)
-		if members, ok := p.members(node, of, "email", "language"); ok {
-			c.Addresses = p.addresses(members["email"], of, c.Line)
-			if language := p.one(members["language"], of, "language"); language != nil {
-				if c.Language, ok = i18n.Parse(language.Value); !ok {
-					p.bad(language.Line, "%s: language %q is not one of %s", of, language.Value, list(i18n.Langs()))
-				}
-			}
-		}
-		p.rules.Contacts = append(p.rules.Contacts, c)
-	}
-	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-		p.bad(n.Line, "contacts: at least one is needed")
-	}
-}
-
-func badName(name string) string {
-	switch {
-	case name == "" || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl):
-		return "a name is one line without blanks around it"
-	case utf8.RuneCountInString(name) > models.MaxContact:
-		return fmt.Sprintf("a name has at most %d characters", models.MaxContact)
-	}
-	return ""
-}
-
-func (p *parser) addresses(n *yaml.Node, of string, line int) []string {
-	var addresses []string
-	for _, text := range p.several(n, of, "email", line) {
-		address, ok := parseAddress(text.Value)
-		switch {
-		case !ok:
-			p.bad(text.Line, "%s: %q is not an email address", of, text.Value)
-		case slices.ContainsFunc(addresses, func(other string) bool { return strings.EqualFold(other, address) }):
-			p.bad(text.Line, "%s: %s is there twice", of, address)
-		default:
-			addresses = append(addresses, address)
-		}
-	}
-	return addresses
-}
-
-// parseAddress is the bare address of text, which the mailer will read again.
-func parseAddress(text string) (string, bool) {
-	a, err := mail.ParseAddress(text)
-	if err == nil {
-		a, err = mail.ParseAddress(a.Address)
-	}
-	if err != nil || len(a.Address) > maxAddress {
-		return "", false
-	}
-	return a.Address, true
 }
 
 func (p *parser) routes(n *yaml.Node) {

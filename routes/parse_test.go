@@ -24,7 +24,7 @@ func TestParse_TellsEveryMistakeAtOnce(t *testing.T) {
   noc:
     email: [noc@example.net, NOC@example.net, nix]
     language: fr
-    quiet_hours: 22-6
+    pager: "1"
   noc:
     email: a@example.net
   empty:
@@ -43,15 +43,15 @@ routes:
   - severity: [error]
   - just text
 limits: {}
-`))
+`), machine)
 	want := []string{
 		`line 3: contact "noc": NOC@example.net is there twice`,
 		`line 3: contact "noc": "nix" is not an email address`,
 		`line 4: contact "noc": language "fr" is not one of en, es`,
-		`line 5: contact "noc": unknown key "quiet_hours"; the keys are email, language`,
+		`line 5: contact "noc": unknown key "pager"; the keys are email, webhook, language, limits, quiet_hours, if_failing`,
 		`line 6: contacts: "noc" stands there twice, first in line 2`,
 		`line 8: contact "empty": must be keys with values`,
-		`line 9: contact "mute": email is missing`,
+		`line 9: contact "mute": email or webhook is missing`,
 		`line 10: contact "list": email must be a text, or a list of at least one`,
 		`line 11: contact "tagged": email must be a text, or a list of at least one`,
 		`line 13: route 1: severity "fatal" is not one of info, warning, error, critical`,
@@ -93,7 +93,7 @@ func TestParse_Mistakes(t *testing.T) {
 		"a tab":                {contacts + "routes:\n\t- contacts: a\n", "line 3: found character that cannot start any token"},
 		"star without quotes":  {contacts + "routes:\n  - sources: *-ups\n    contacts: a\n", `line 3: a text that begins with * must be in quotes: "*-ups"`},
 		"an alias":             {"contacts: {a: {email: &x a@example.net}, b: {email: *x}}\n" + right, `line 1: contact "b": email must be a text, or a list of at least one`},
-		"a merge key":          {"contacts: {a: &x {email: a@example.net}, b: {<<: *x}}\n" + right, "line 1: contact \"b\": a key must be a text\nline 1: contact \"b\": email is missing"},
+		"a merge key":          {"contacts: {a: &x {email: a@example.net}, b: {<<: *x}}\n" + right, "line 1: contact \"b\": a key must be a text\nline 1: contact \"b\": email or webhook is missing"},
 		"a name with blanks":   {`contacts: {" a": {email: a@example.net}}` + "\nroutes: [{contacts: \" a\"}]", `line 1: contact " a": a name is one line without blanks around it`},
 		"a name too long":      {"contacts:\n  " + strings.Repeat("ñ", 41) + ": {email: a@example.net}\nroutes: [{contacts: " + strings.Repeat("ñ", 41) + "}]", `line 2: contact "` + strings.Repeat("ñ", 41) + `": a name has at most 40 characters`},
 		"an address too long":  {"contacts: {a: {email: " + strings.Repeat("a", 310) + "@example.net}}\n" + right, `line 1: contact "a": "` + strings.Repeat("a", 310) + `@example.net" is not an email address`},
@@ -102,7 +102,7 @@ func TestParse_Mistakes(t *testing.T) {
 		"continue a text":      {contacts + "routes: [{contacts: a, continue: \"true\"}]\n", "line 2: route 1: continue must be true or false"},
 		"too long":             {contacts + right + strings.Repeat("#", 1<<20), "line 1: the file is longer than 1048576 bytes"},
 	} {
-		rules, mistakes := routes.Parse([]byte(tt.file))
+		rules, mistakes := routes.Parse([]byte(tt.file), machine)
 		if got := strings.Join(lines(mistakes), "\n"); rules != nil || got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
@@ -125,10 +125,10 @@ routes:
     continue: false
   - contacts: [guardia ñ, 7]
 `)
-	if diff := cmp.Diff([]string{"night@example.net"}, rules.Contacts[0].Addresses); diff != "" {
+	if diff := cmp.Diff([]string{"night@example.net"}, rules.Contacts[0].Emails); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
-	got := rules.Escalation(models.EmailPending, "")(models.Draft{Source: "web/1", Message: "HTTP 404", Severity: models.SeverityInfo})
+	got := rules.Escalation(pending)(models.Draft{Source: "web/1", Message: "HTTP 404", Severity: models.SeverityInfo})
 	if diff := cmp.Diff([]string{"7 night@example.net"}, told(got)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -17,8 +18,9 @@ import (
 // plan is a routes file as the reference reads it: from the generator, not
 // from the file.
 type plan struct {
-	emails map[string][]string
-	routes []plannedRoute
+	emails   map[string][]string
+	webhooks map[string][]string // by their names
+	routes   []plannedRoute
 }
 
 type plannedRoute struct {
@@ -30,8 +32,17 @@ type plannedRoute struct {
 func (p plan) file() string {
 	var b strings.Builder
 	b.WriteString("contacts:\n")
-	for _, name := range names {
-		fmt.Fprintf(&b, "  %s:\n    email: %q\n", name, p.emails[name])
+	for i, name := range names {
+		fmt.Fprintf(&b, "  %s:\n    if_failing: %s\n", name, names[(i+1)%len(names)])
+		if len(p.emails[name]) > 0 {
+			fmt.Fprintf(&b, "    email: %q\n", p.emails[name])
+		}
+		if len(p.webhooks[name]) > 0 {
+			b.WriteString("    webhook:\n")
+		}
+		for _, w := range p.webhooks[name] {
+			fmt.Fprintf(&b, "      - {name: %q, kind: slack, url_env: SLACK_URL}\n", w)
+		}
 	}
 	b.WriteString("routes:\n")
 	for _, r := range p.routes {
@@ -59,7 +70,7 @@ func (p plan) expected(d models.Draft) []string {
 	var list []string
 	add := func(names []string) {
 		for _, name := range names {
-			for _, address := range p.emails[name] {
+			for _, address := range slices.Concat(p.emails[name], p.webhooks[name]) {
 				if who := name + " " + address; !slices.Contains(list, who) {
 					list = append(list, who)
 				}
@@ -114,10 +125,15 @@ var (
 )
 
 func planned(t *rapid.T) plan {
-	p := plan{emails: map[string][]string{}}
+	p := plan{emails: map[string][]string{}, webhooks: map[string][]string{}}
 	for i, name := range names {
-		for n := range rapid.IntRange(1, 3).Draw(t, "addresses") {
+		emails := rapid.IntRange(0, 2).Draw(t, "emails")
+		for n := range emails {
 			p.emails[name] = append(p.emails[name], fmt.Sprintf("%d-%d@example.net", i, n))
+		}
+		// One of both is needed.
+		for n := range rapid.IntRange(max(0, 1-emails), 2).Draw(t, "webhooks") {
+			p.webhooks[name] = append(p.webhooks[name], fmt.Sprintf("room-%d-%d", i, n))
 		}
 	}
 	some := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 3, rapid.ID)
@@ -142,11 +158,11 @@ func TestEscalation_IsWhatTheFileSays(t *testing.T) {
 	toldAll := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		p := planned(rt)
-		rules, mistakes := routes.Parse([]byte(p.file()))
+		rules, mistakes := routes.Parse([]byte(p.file()), machine)
 		if len(mistakes) > 0 {
 			rt.Fatalf("%v in\n%s", mistakes, p.file())
 		}
-		decide := rules.Escalation(models.EmailPending, "")
+		decide := rules.Escalation(pending)
 		for range 20 {
 			d := models.Draft{
 				Source: sources.Draw(rt, "source"), Message: texts.Draw(rt, "message"),
@@ -155,10 +171,10 @@ func TestEscalation_IsWhatTheFileSays(t *testing.T) {
 			}
 			want := p.expected(d)
 			var explained []string
-			_, named := rules.Explain(d)
-			for _, c := range named {
-				for _, a := range c.Addresses {
-					explained = append(explained, c.Name+" "+a)
+			plans := rules.Explain(d, time.Now()).Plans
+			for _, plan := range plans {
+				for _, a := range plan.Addresses {
+					explained = append(explained, plan.Contact.Name+" "+a.Recipient)
 				}
 			}
 			if !slices.Equal(want, explained) {
@@ -167,10 +183,16 @@ func TestEscalation_IsWhatTheFileSays(t *testing.T) {
 			if len(want) == 0 && d.Severity.Escalates() {
 				want = []string{""} // nobody, and the row says so
 			}
-			if got := told(decide(d)); !slices.Equal(want, got) {
+			alerts := decide(d)
+			for _, a := range alerts {
+				if a.Contact != "" && (a.Channel == models.DeliveryWebhook) != strings.HasPrefix(a.Recipient, "room-") {
+					rt.Fatalf("%+v goes the wrong way", a)
+				}
+			}
+			if got := told(alerts); !slices.Equal(want, got) {
 				rt.Fatalf("%+v: told %q, want %q by\n%s", d, got, want, p.file())
 			}
-			if len(named) == 3 {
+			if len(plans) == 3 {
 				toldAll++
 			}
 		}
@@ -191,7 +213,7 @@ func FuzzSources(f *testing.F) {
 		if !ok {
 			return
 		}
-		rules, mistakes := routes.Parse([]byte("contacts: {a: {email: a@example.net}}\nroutes: [{contacts: a, sources: " + quoted + "}]"))
+		rules, mistakes := routes.Parse([]byte("contacts: {a: {email: a@example.net}}\nroutes: [{contacts: a, sources: "+quoted+"}]"), machine)
 		want, err := path.Match(pattern, source)
 		if (err != nil || pattern == "") != (len(mistakes) > 0) {
 			t.Fatalf("pattern %q: %v, but path.Match says %v", pattern, mistakes, err)
@@ -199,7 +221,7 @@ func FuzzSources(f *testing.F) {
 		if rules == nil {
 			return
 		}
-		if got := len(rules.Escalation(models.EmailPending, "")(models.Draft{Source: source})) > 0; got != want {
+		if got := len(rules.Escalation(pending)(models.Draft{Source: source})) > 0; got != want {
 			t.Errorf("%q of %q: %v, want %v", pattern, source, got, want)
 		}
 	})
@@ -222,8 +244,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("contacts:\n  a: &x\n    email: [*x]\nroutes:\n- *x\n")
 	f.Add("a: &a [*a]\n---\n? [b]\n: !!binary x\n")
 	f.Add("contacts: {a: {email: !!str a@b}}\nroutes: [{contacts: a, sources: *b}]")
+	f.Add("contacts: {a: {webhook: [{kind: slack, url_env: SLACK_URL}, {kind: odd, url: 'http://h', secret_file: secrets/hook}], limits: {per_hour: 3, reserve: 2, gather: 0, interval: 1h}, quiet_hours: {zone: Asia/Tokyo, from: 7:00, to: '22:00', exempt: []}, if_failing: b}, b: {email: a@b, limits: none}}\nroutes: [{contacts: a}]")
 	f.Fuzz(func(t *testing.T, file string) {
-		rules, mistakes := routes.Parse([]byte(file))
+		rules, mistakes := routes.Parse([]byte(file), machine)
 		if (rules == nil) != (len(mistakes) > 0) {
 			t.Fatalf("rules %v, mistakes %v", rules, mistakes)
 		}
@@ -232,12 +255,21 @@ func FuzzParse(f *testing.F) {
 			if m.Line < 1 || m.Line > last || m.Text == "" {
 				t.Errorf("mistake %q of a file of %d lines", m, last)
 			}
+			if strings.Contains(m.Text, "hidden") && !strings.Contains(file, "hidden") {
+				t.Errorf("mistake %q tells a secret", m)
+			}
 		}
 		if rules == nil {
 			return
 		}
+		for _, c := range rules.Contacts {
+			l := c.Limits
+			if len(c.Emails)+len(c.Webhooks) == 0 || l.Reserve > l.PerHour || l.Reserve < 0 || l.Gather < 0 || l.Interval < time.Minute || c.Quiet != nil && c.Quiet.From == c.Quiet.To {
+				t.Errorf("contact %+v", c)
+			}
+		}
 		for _, d := range []models.Draft{{Severity: models.SeverityInfo, Channel: models.ChannelHTTP}, {Source: "ups-1", Severity: models.SeverityCritical, Channel: models.ChannelTCP, Message: "x"}} {
-			alerts := rules.Escalation(models.EmailPending, "")(d)
+			alerts := rules.Escalation(pending)(d)
 			if len(alerts) == 0 && d.Severity.Escalates() {
 				t.Error("a critical event has no outcome")
 			}

@@ -1,8 +1,8 @@
 // Package routes owns the routes file: who is told of which event, by which
-// addresses and in which language. It reads the file as a whole or refuses it
-// with every mistake, and decides about each event.
+// addresses, when, how much, and in which language. It reads the file as a whole
+// or refuses it with every mistake, and decides about each event.
 //
-// It never sends anything, stores nothing and runs no goroutine. Rules are
+// It never sends anything, knows no kind of webhook, stores nothing and runs no goroutine. Rules are
 // read-only once they are made, and safe for concurrent use.
 package routes
 
@@ -28,12 +28,11 @@ type Rules struct {
 	byName map[string]int // of Contacts
 }
 
-// Contact is a person or a team.
+// Contact is one of the file: it has at least one address, by email or by
+// webhook, and a name that is not empty.
 type Contact struct {
-	Name      string
-	Addresses []string // at least one; each gets a mail of its own
-	Language  i18n.Lang
-	Line      int // of the file
+	models.Contact
+	Line int // of the file
 }
 
 // Route says who is told of the events that meet all its conditions. A
@@ -52,28 +51,39 @@ type Route struct {
 	folded     string // Text
 }
 
-// Language is the language of a contact; false when there is no such contact.
-// No rules at all have none.
-func (r *Rules) Language(contact string) (i18n.Lang, bool) {
+// Contact is the contact of a name; false when there is no such one. No rules
+// at all have none.
+func (r *Rules) Contact(name string) (models.Contact, bool) {
 	if r == nil {
-		return i18n.English, false
+		return models.Contact{}, false
 	}
-	i, ok := r.byName[contact]
+	i, ok := r.byName[name]
+	if !ok {
+		return models.Contact{}, false
+	}
+	return r.Contacts[i].Contact, true
+}
+
+// Language is the language of a contact, as Contact.
+func (r *Rules) Language(contact string) (i18n.Lang, bool) {
+	c, ok := r.Contact(contact)
 	if !ok {
 		return i18n.English, false
 	}
-	return r.Contacts[i].Language, true
+	language, _ := i18n.Parse(c.Language) // written by Parse
+	return language, true
 }
 
-// Escalation makes the rule by which events cause emails: one for each address
-// of each contact that a route named, born with status and detail. An event
-// that must reach a person, and that no route catches, causes one that is
-// skipped.
-func (r *Rules) Escalation(status models.EmailStatus, detail string) func(models.Draft) []models.NewAlert {
+// Escalation makes the rule by which events cause alerts: one for each address
+// of each contact that a route named, its emails before its webhooks, born as
+// birth says for the channel. An event that must reach a person, and that no
+// route catches, causes one that is skipped.
+func (r *Rules) Escalation(birth func(channel string) (models.EmailStatus, string)) func(models.Draft) []models.NewAlert {
 	born := make([][]models.NewAlert, len(r.Contacts))
 	for i, c := range r.Contacts {
-		for _, a := range c.Addresses {
-			born[i] = append(born[i], models.NewAlert{Contact: c.Name, Recipient: a, Status: status, Detail: detail})
+		for a := range c.addresses() {
+			status, detail := birth(a.Channel)
+			born[i] = append(born[i], models.NewAlert{Contact: c.Name, Channel: a.Channel, Recipient: a.Recipient, Status: status, Detail: detail})
 		}
 	}
 	lost := []models.NewAlert{{Status: models.EmailSkipped, Detail: NoRoute}}

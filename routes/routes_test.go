@@ -1,7 +1,7 @@
 package routes_test
 
 import (
-	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -32,12 +32,41 @@ func campus(t testing.TB) *routes.Rules {
 
 func parse(t testing.TB, file string) *routes.Rules {
 	t.Helper()
-	rules, mistakes := routes.Parse([]byte(file))
+	rules, mistakes := routes.Parse([]byte(file), machine)
 	if len(mistakes) > 0 {
 		t.Fatalf("mistakes %v in\n%s", mistakes, file)
 	}
 	return rules
 }
+
+// machine is where the files of these tests are read: some variables are set,
+// some files are there, and webhooks of the kind "odd" are wrong.
+var machine = routes.Env{
+	Getenv: func(name string) string {
+		return map[string]string{
+			"SLACK_URL": "https://hooks.example.com/services/hidden", "NTFY_URL": "https://ntfy.example.net/hidden",
+			"PAGER_KEY": "hidden-key", "EMPTY": "", "TWO_LINES": "hidden\nhidden",
+		}[name]
+	},
+	ReadFile: func(name string) ([]byte, error) {
+		switch name {
+		case "secrets/hook":
+			return []byte("hidden-secret\r\n"), nil
+		case "secrets/nothing":
+			return []byte("\n"), nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	},
+	CheckWebhook: func(w models.Webhook) string {
+		if w.Kind == "odd" {
+			return "there is no such kind"
+		}
+		return ""
+	},
+}
+
+// pending is how alerts are born where everything is set up.
+func pending(string) (models.EmailStatus, string) { return models.EmailPending, "" }
 
 // told writes who gets what, in order.
 func told(alerts []models.NewAlert) []string {
@@ -49,8 +78,8 @@ func told(alerts []models.NewAlert) []string {
 }
 
 func TestEscalation_OfTheExample(t *testing.T) {
-	decide := campus(t).Escalation(models.EmailPending, "")
-	facilities, oncall := []string{"facilities facilities@example.net"}, []string{"on-call oncall@example.net"}
+	decide := campus(t).Escalation(pending)
+	facilities, oncall := []string{"facilities facilities@example.net"}, []string{"on-call oncall@example.net", "on-call ntfy ntfy.example.net"}
 	noc := []string{"noc noc@example.net", "noc turno@example.net"}
 	for name, tt := range map[string]struct {
 		source   string
@@ -81,7 +110,7 @@ func TestEscalation_OfTheExample(t *testing.T) {
 }
 
 func TestEscalation_WhatNoRouteCatches(t *testing.T) {
-	decide := parse(t, `{contacts: {a: {email: a@example.net}}, routes: [{sources: ups-*, contacts: a}]}`).Escalation(models.EmailPending, "")
+	decide := parse(t, `{contacts: {a: {email: a@example.net}}, routes: [{sources: ups-*, contacts: a}]}`).Escalation(pending)
 	for _, severity := range models.Severities() {
 		var want []models.NewAlert
 		if severity.Escalates() {
@@ -93,12 +122,22 @@ func TestEscalation_WhatNoRouteCatches(t *testing.T) {
 	}
 }
 
+// Emails come before webhooks, which need no mail server.
 func TestEscalation_WithoutAMailServer(t *testing.T) {
-	rules := parse(t, `{contacts: {a: {email: [a@example.net, b@example.net]}}, routes: [{contacts: a}]}`)
-	got := rules.Escalation(models.EmailSkipped, "why")(models.Draft{Severity: models.SeverityInfo})
+	rules := parse(t, `
+contacts: {a: {webhook: [{kind: slack, url_env: SLACK_URL}, {kind: pager, name: the desk, token_env: PAGER_KEY}], email: [a@example.net, b@example.net]}}
+routes: [{contacts: a}]`)
+	got := rules.Escalation(func(channel string) (models.EmailStatus, string) {
+		if channel == models.DeliveryEmail {
+			return models.EmailSkipped, "why"
+		}
+		return models.EmailPending, ""
+	})(models.Draft{Severity: models.SeverityInfo})
 	want := []models.NewAlert{
-		{Contact: "a", Recipient: "a@example.net", Status: models.EmailSkipped, Detail: "why"},
-		{Contact: "a", Recipient: "b@example.net", Status: models.EmailSkipped, Detail: "why"},
+		{Contact: "a", Channel: "email", Recipient: "a@example.net", Status: models.EmailSkipped, Detail: "why"},
+		{Contact: "a", Channel: "email", Recipient: "b@example.net", Status: models.EmailSkipped, Detail: "why"},
+		{Contact: "a", Channel: "webhook", Recipient: "slack hooks.example.com", Status: models.EmailPending},
+		{Contact: "a", Channel: "webhook", Recipient: "the desk", Status: models.EmailPending},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("alerts (-want +got):\n%s", diff)
@@ -113,7 +152,7 @@ routes:
   - {severity: warning, contacts: [a, b, c], continue: true}
   - {sources: x, contacts: x}
   - {sources: y, contacts: y}`)
-	decide := rules.Escalation(models.EmailPending, "")
+	decide := rules.Escalation(pending)
 	var asking sync.WaitGroup
 	for _, source := range []string{"x", "y", "z"} {
 		want := []string{"a a@example.net", "b b@example.net", "c c@example.net"}
@@ -139,44 +178,21 @@ func TestLanguage(t *testing.T) {
 			t.Errorf("%s: %v, %v", contact, got, ok)
 		}
 	}
+	if c, ok := rules.Contact("on-call"); !ok || c.Name != "on-call" || c.Webhooks[0].URL != "https://ntfy.example.net/hidden" {
+		t.Errorf("on-call: %+v, %v", c, ok)
+	}
 	for name, r := range map[string]*routes.Rules{"these": rules, "no": nil} {
 		if _, ok := r.Language("gone"); ok {
+			t.Errorf("%s rules know the language of a contact that is gone", name)
+		}
+		if _, ok := r.Contact("gone"); ok {
 			t.Errorf("%s rules know a contact that is gone", name)
 		}
 	}
 }
 
-func TestExplain(t *testing.T) {
-	rules := parse(t, `
-contacts: {a: {email: a@example.net}, b: {email: b@example.net}}
-routes:
-  - {sources: [ups-*, pdu-*], severity: critical, contacts: a}
-  - {text: "Batería", channel: tcp_socket, contacts: [b], continue: true}
-  - contacts: [b, a]
-  - contacts: a`)
-	steps, named := rules.Explain(models.Draft{Source: "ups-1", Severity: models.SeverityError, Message: "bateria", Channel: models.ChannelTCP})
-	var got []string
-	for _, s := range steps {
-		got = append(got, fmt.Sprintf("%d line %d: %v", s.Number, s.Route.Line, s.Matched))
-		for _, c := range s.Checks {
-			got = append(got, fmt.Sprintf("%s | %s | %s | %v", c.Name, c.Wants, c.Has, c.Holds))
-		}
-	}
-	want := []string{
-		"1 line 4: false", "severity | at least critical | error | false", "sources | ups-* or pdu-* | ups-1 | true",
-		"2 line 5: true", "channel | tcp_socket | tcp_socket | true", `text | "Batería" | bateria | true`,
-		"3 line 6: true",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("steps (-want +got):\n%s", diff)
-	}
-	if len(named) != 2 || named[0].Name != "b" || named[1].Name != "a" {
-		t.Errorf("named %+v, want b, then a", named)
-	}
-}
-
 func BenchmarkEscalation(b *testing.B) {
-	decide := campus(b).Escalation(models.EmailPending, "")
+	decide := campus(b).Escalation(pending)
 	for _, severity := range []models.Severity{models.SeverityInfo, models.SeverityError, models.SeverityCritical} {
 		b.Run(string(severity), func(b *testing.B) {
 			b.ReportAllocs()

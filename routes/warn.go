@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"fmt"
 	"slices"
 
 	"alerthub/models"
@@ -16,7 +15,7 @@ func (p *parser) warn() {
 	for i := range r.Routes {
 		route := &r.Routes[i]
 		if all > 0 {
-			r.Warnings = append(r.Warnings, Mistake{route.Line, fmt.Sprintf("route %d is never looked at: the one in line %d catches everything", i+1, all)})
+			p.doubt(route.Line, "route %d is never looked at: the one in line %d catches everything", i+1, all)
 			continue
 		}
 		for _, c := range route.Contacts {
@@ -27,15 +26,20 @@ func (p *parser) warn() {
 		}
 		caught = caught || route.catchesSerious()
 	}
+	for _, c := range r.Contacts {
+		if c.IfFailing != "" {
+			named[r.byName[c.IfFailing]] = true
+		}
+	}
 	for i, c := range r.Contacts {
 		if !named[i] {
-			r.Warnings = append(r.Warnings, Mistake{c.Line, fmt.Sprintf("contact %q: no route tells it anything", c.Name)})
+			p.doubt(c.Line, "contact %q: no route tells it anything", c.Name)
 		}
 	}
 	slices.SortStableFunc(r.Warnings, byLine)
 	if !caught {
 		last := r.Routes[len(r.Routes)-1].Line
-		r.Warnings = append(r.Warnings, Mistake{last, "no route catches every error and critical event; those that none catches are recorded as skipped"})
+		p.doubt(last, "no route catches every error and critical event; those that none catches are recorded as skipped")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/mail"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,14 +89,21 @@ func (c *checker) mailAddress(name, value string) string {
 	return a.Address
 }
 
-// routes reads a routes file; nil if anything is wrong with it.
-func (c *checker) routes(name, file string) *routes.Rules {
+// routes reads a routes file; nil if anything is wrong with it. Relative names
+// in it are those of files beside it.
+func (c *checker) routes(name, file string, env routes.Env) *routes.Rules {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		c.bad(name, "%s cannot be read: %v", file, errors.Unwrap(err))
 		return nil
 	}
-	rules, mistakes := routes.Parse(content)
+	env.ReadFile = func(name string) ([]byte, error) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(file), name)
+		}
+		return os.ReadFile(name)
+	}
+	rules, mistakes := routes.Parse(content, env)
 	for _, m := range mistakes {
 		c.bad(name, "%s, %s", file, m)
 	}

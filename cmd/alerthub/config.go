@@ -194,7 +194,7 @@ func (c *serveCmd) resolveSMTP(ck *checker, getenv func(string) string) SMTPSett
 		}
 	}
 	if c.Routes != "" {
-		s.Routes = ck.routes("--routes", c.Routes)
+		s.Routes = ck.routes("--routes", c.Routes, routes.Env{Getenv: getenv})
 	}
 	if c.SMTPCAFile != "" {
 		pem, err := os.ReadFile(c.SMTPCAFile)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"alerthub/hub"
@@ -23,7 +24,12 @@ func (a *App) escalation() func(models.Draft) []models.NewAlert {
 	if len(s.To) > 0 {
 		a.logger.Warn("SMTP_TO is not used: the routes file says who is told")
 	}
-	return s.Routes.Escalation(hub.Birth(s.Missing()))
+	return s.Routes.Escalation(func(channel string) (models.EmailStatus, string) {
+		if channel == models.DeliveryWebhook {
+			return models.EmailPending, "" // it needs no mail server
+		}
+		return hub.Birth(s.Missing())
+	})
 }
 
 // routesCmd looks at a routes file without a hub.
@@ -32,10 +38,11 @@ type routesCmd struct {
 	Explain explainCmd `cmd:"" help:"Print which routes an event would be looked at by, why each matched or not, and who would be told."`
 }
 
-// readRoutes is a routes file that is right, or a *settingsError.
+// readRoutes is a routes file that is right, or a *settingsError. It may be
+// read where its variables are not set, such as in the CI of its repository.
 func readRoutes(name, file string) (*routes.Rules, error) {
 	var ck checker
-	rules := ck.routes(name, file)
+	rules := ck.routes(name, file, routes.Env{Elsewhere: true})
 	if len(ck.problems) > 0 {
 		return nil, &settingsError{ck.problems}
 	}
@@ -56,7 +63,7 @@ func (c *checkCmd) run(stdout io.Writer) error {
 	out.line("%s is right: %s, %s", c.File, count(len(rules.Contacts), "contact"), count(len(rules.Routes), "route"))
 	out.line("")
 	for _, contact := range rules.Contacts {
-		out.line("contact %s: %s", contact.Name, mails(contact))
+		out.contact(contact)
 	}
 	out.line("")
 	for i := range rules.Routes {
@@ -65,7 +72,7 @@ func (c *checkCmd) run(stdout io.Writer) error {
 		if conditions := route.Conditions(); len(conditions) > 0 {
 			wants = nil
 			for _, c := range conditions {
-				wants = append(wants, c.Name+" "+c.Wants)
+				wants = append(wants, c.Name+" "+condition(c))
 			}
 		}
 		out.line("route %d (line %d): %s", i+1, route.Line, strings.Join(wants, ", "))
@@ -80,68 +87,32 @@ func (c *checkCmd) run(stdout io.Writer) error {
 	return out.err
 }
 
-type explainCmd struct {
-	Routes   string `name:"routes" env:"ALERTHUB_ROUTES" required:"" placeholder:"FILE" help:"The file."`
-	Source   string `name:"source" required:"" placeholder:"NAME" help:"The event's source."`
-	Severity string `name:"severity" required:"" placeholder:"WORD" help:"info, warning, error or critical, or a word or number of syslog."`
-	Channel  string `name:"channel" default:"tcp_socket" enum:"tcp_socket,http_api" placeholder:"CHANNEL" help:"tcp_socket or http_api. Default ${default}."`
-	Message  string `name:"message" placeholder:"TEXT" help:"The event's message."`
-}
-
-// Validate refuses a severity that a hub would take for the default.
-func (c *explainCmd) Validate() error {
-	if _, known := models.ParseSeverity(c.Severity); !known {
-		return fmt.Errorf("--severity: %q is not one of info, warning, error, critical", c.Severity)
+// contact prints what the file says about a contact, but for its secrets.
+func (p *printer) contact(c routes.Contact) {
+	addresses := slices.Clone(c.Emails)
+	for _, w := range c.Webhooks {
+		addresses = append(addresses, webhookName(w.Name, w.Kind))
 	}
-	return nil
-}
-
-// run prints how the file decides about the event, by the code that decides.
-func (c *explainCmd) run(stdout io.Writer) error {
-	rules, err := readRoutes("--routes", c.Routes)
-	if err != nil {
-		return err
+	p.line("contact %s: %s, in %s", c.Name, strings.Join(addresses, ", "), c.Language)
+	l := c.Limits
+	hourly, gather := "no bound an hour", "nothing gathered"
+	if l.PerHour > 0 {
+		hourly = fmt.Sprintf("%d an hour, %d of them reserved, then every %s", l.PerHour, l.Reserve, short(l.Interval))
 	}
-	draft, err := models.NewDraft(models.Input{Source: c.Source, Severity: c.Severity, Message: c.Message, Channel: models.Channel(c.Channel)})
-	if err != nil {
-		return err
+	if l.Gather > 0 {
+		gather = "gathered for " + short(l.Gather)
 	}
-	out := printer{w: stdout}
-	out.line("event: source %q, severity %s, channel %s, message %q", draft.Source, draft.Severity, draft.Channel, draft.Message)
-	steps, named := rules.Explain(draft)
-	for _, s := range steps {
-		out.line("")
-		verdict := "does not match"
-		if s.Matched {
-			verdict = "matches"
+	p.line("  limits: %s; %s", hourly, gather)
+	if q := c.Quiet; q != nil {
+		exempt := ", without exemption"
+		if len(q.Exempt) > 0 {
+			exempt = ", but for " + join(q.Exempt, ", ")
 		}
-		out.line("route %d (line %d) %s", s.Number, s.Route.Line, verdict)
-		for _, check := range s.Checks {
-			answer := "no "
-			if check.Holds {
-				answer = "yes"
-			}
-			out.line("  %s  %s %s: it is %q", answer, check.Name, check.Wants, check.Has)
-		}
-		if len(s.Checks) == 0 {
-			out.line("  yes  it has no conditions")
-		}
-		if s.Matched {
-			out.line("  tells %s", told(rules, s.Route))
-		}
+		p.line("  quiet hours: %s%s", hours(q), exempt)
 	}
-	out.line("")
-	for _, contact := range named {
-		out.line("mail to %s: %s", contact.Name, mails(contact))
+	if c.IfFailing != "" {
+		p.line("  if failing: %s", c.IfFailing)
 	}
-	switch {
-	case len(named) > 0:
-	case draft.Severity.Escalates():
-		out.line("no mail; recorded as skipped: %s", routes.NoRoute)
-	default:
-		out.line("no mail, and nothing recorded: %s, and %s need not reach a person", routes.NoRoute, draft.Severity)
-	}
-	return out.err
 }
 
 // told says whom a route tells, and whether others may follow.
@@ -151,10 +122,6 @@ func told(rules *routes.Rules, route *routes.Route) string {
 		text += ", and goes on"
 	}
 	return text
-}
-
-func mails(c routes.Contact) string {
-	return fmt.Sprintf("%s, in %s", strings.Join(c.Addresses, ", "), c.Language)
 }
 
 func count(n int, what string) string {
