@@ -1,6 +1,8 @@
 package routes_test
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -174,6 +176,30 @@ routes: [{contacts: [a, b, c]}]
 	}
 	if all := strings.Join(got, "\n"); strings.Contains(all, "hidden") {
 		t.Errorf("a secret is told:\n%s", all)
+	}
+}
+
+// What docs/escalation.md shows can be written: whole files, and parts of a
+// contact.
+func TestParse_WhatThePageShows(t *testing.T) {
+	page, err := os.ReadFile("../docs/escalation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(page, -1)
+	if len(blocks) < 5 {
+		t.Fatalf("%d examples", len(blocks))
+	}
+	elsewhere := machine
+	elsewhere.Elsewhere = true
+	for _, block := range blocks {
+		file := string(block[1])
+		if strings.HasPrefix(file, " ") {
+			file = "contacts:\n  a:\n    email: a@example.net\n" + file + "routes: [{contacts: a}]\n"
+		}
+		if _, mistakes := routes.Parse([]byte(file), elsewhere); len(mistakes) > 0 {
+			t.Errorf("mistakes %v in\n%s", mistakes, file)
+		}
 	}
 }
 

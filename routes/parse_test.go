@@ -144,9 +144,11 @@ func TestParse_Warnings(t *testing.T) {
 	}{
 		"a contact that nobody names": {"[{contacts: a}]", []string{`line 1: contact "b": no route tells it anything`}},
 		"a route behind all": {"[{contacts: a},\n{contacts: b}]", []string{
-			`line 1: contact "b": no route tells it anything`, "line 3: route 2 is never looked at: the one in line 2 catches everything"}},
+			`line 1: contact "b": no route tells it anything`, "line 3: route 2 is never looked at: the one in line 2 catches everything",
+		}},
 		"no route for the rest": {"[{contacts: [a, b], sources: x},\n{contacts: a, severity: critical}]", []string{
-			"line 3: no route catches every error and critical event; those that none catches are recorded as skipped"}},
+			"line 3: no route catches every error and critical event; those that none catches are recorded as skipped",
+		}},
 		"errors are caught":         {"[{contacts: [a, b], severity: error}]", nil},
 		"behind one that continues": {"[{contacts: a, continue: true}, {contacts: b}]", nil},
 	} {
