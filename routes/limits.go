@@ -14,7 +14,8 @@ import (
 const (
 	maxPerHour  = 10_000
 	minInterval = time.Minute
-	maxWait     = 24 * time.Hour
+	maxGather   = time.Hour // what an address was told is remembered that long
+	maxInterval = 24 * time.Hour
 )
 
 // limits are the defaults with what the file says in their place. A reserve
@@ -42,8 +43,8 @@ func (p *parser) limits(n *yaml.Node, of string) models.Limits {
 	default:
 		p.bad(members["reserve"].Line, "%s: reserve %d is more than per_hour %d", of, l.Reserve, l.PerHour)
 	}
-	p.wait(members["gather"], of, "gather", 0, &l.Gather)
-	p.wait(members["interval"], of, "interval", minInterval, &l.Interval)
+	p.wait(members["gather"], of, "gather", 0, maxGather, &l.Gather)
+	p.wait(members["interval"], of, "interval", minInterval, maxInterval, &l.Interval)
 	return l
 }
 
@@ -64,21 +65,17 @@ func (p *parser) number(n *yaml.Node, of, name string, to *int) bool {
 }
 
 // wait reads a duration into to; what is absent leaves it.
-func (p *parser) wait(n *yaml.Node, of, name string, lowest time.Duration, to *time.Duration) {
+func (p *parser) wait(n *yaml.Node, of, name string, lowest, highest time.Duration, to *time.Duration) {
 	if n == nil {
 		return
 	}
 	if isText(n) {
-		if d, err := time.ParseDuration(n.Value); err == nil && d >= lowest && d <= maxWait {
+		if d, err := time.ParseDuration(n.Value); err == nil && d >= lowest && d <= highest {
 			*to = d
 			return
 		}
 	}
-	low := "0"
-	if lowest > 0 {
-		low = "1m"
-	}
-	p.bad(n.Line, "%s: %s must be a duration such as 90s or 5m, from %s to 24h", of, name, low)
+	p.bad(n.Line, "%s: %s must be a duration such as 90s or 5m, from %.0fm to %.0fm", of, name, lowest.Minutes(), highest.Minutes())
 }
 
 func (p *parser) quietHours(n *yaml.Node, of string) *models.QuietHours {

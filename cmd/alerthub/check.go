@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,6 +75,18 @@ func (c *checker) duration(name, value string) time.Duration {
 		c.bad(name, "%q is not a duration such as 30s, 15m or 24h", value)
 	}
 	return d
+}
+
+// publicURL returns the base of links to the panel.
+func (c *checker) publicURL(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		c.bad(name, "%q is not an address such as https://alerts.example.net", value)
+	}
+	return strings.TrimRight(value, "/")
 }
 
 // mailAddress returns the bare address of value, "" for "".

@@ -37,6 +37,8 @@ type serveCmd struct {
 	TCPAddr  string `name:"tcp-addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" group:"listen" placeholder:"HOST:PORT" help:"TCP ingest, one JSON object a line. Default ${default}."`
 	FeedAddr string `name:"feed-addr" env:"ALERTHUB_FEED_ADDR" default:"127.0.0.1:8767" group:"listen" placeholder:"HOST:PORT" help:"JSON event feed by websocket (also at /ws/events of the panel). Default ${default}."`
 
+	PublicURL string `name:"public-url" env:"ALERTHUB_PUBLIC_URL" group:"listen" placeholder:"URL" help:"Where people find the panel, for links in mails and webhooks, such as https://alerts.example.net. Without it they have none."`
+
 	DataDir string `name:"data-dir" env:"ALERTHUB_DATA_DIR" default:"./data" group:"store" placeholder:"DIR" help:"Directory of alerthub.db; created on first start. Default ${default}."`
 
 	TCPMaxConnections string `name:"tcp-max-connections" env:"ALERTHUB_TCP_MAX_CONNECTIONS" default:"10000" group:"tcp" placeholder:"N" help:"Connections at once; one more is told too_many_connections. Default ${default}."`
@@ -65,6 +67,7 @@ type serveCmd struct {
 type Settings struct {
 	HTTPAddr, TCPAddr, FeedAddr string // host:port; port 0 picks a free one
 	DataDir                     string
+	PublicURL                   string // without a slash at its end; "" for none
 
 	TCPMaxConnections int
 	TCPMaxLine        int // bytes
@@ -130,6 +133,9 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 		HTTPAddr: ck.browserAddr("--http-addr", c.HTTPAddr),
 		TCPAddr:  ck.addr("--tcp-addr", c.TCPAddr),
 		FeedAddr: ck.browserAddr("--feed-addr", c.FeedAddr),
+
+		PublicURL: ck.publicURL("--public-url", c.PublicURL),
+
 		DataDir:  c.DataDir,
 
 		TCPMaxConnections: ck.integer("--tcp-max-connections", c.TCPMaxConnections, 1, 1_000_000),

@@ -24,7 +24,7 @@ func (a *App) ways() []notify.Route {
 		Lane: models.Lane{Channel: models.DeliveryEmail},
 		Sender: mailer.New(mailer.Config{
 			Host: s.Host, Port: s.Port, User: s.User, Password: s.Password,
-			From: s.From, TLS: mailer.Mode(s.TLS), RootCAs: s.RootCAs, Helo: hostname,
+			PublicURL: a.settings.PublicURL, From: s.From, TLS: mailer.Mode(s.TLS), RootCAs: s.RootCAs, Helo: hostname,
 		}),
 	}}
 }
@@ -69,6 +69,5 @@ func (a *App) contact(name string) (models.Contact, bool) {
 	if name == "" {
 		return models.Contact{Language: string(i18n.English), Limits: models.DefaultLimits()}, true
 	}
-	lang, ok := a.settings.SMTP.Routes.Language(name)
-	return models.Contact{Name: name, Language: string(lang), Limits: models.DefaultLimits()}, ok
+	return a.settings.SMTP.Routes.Contact(name)
 }
