@@ -9,24 +9,9 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
-	"unicode"
 
 	"alerthub/models"
 )
-
-// maxWords bounds what is stored of a server's words, in characters.
-const maxWords = 300
-
-// tidy makes one bounded line of valid UTF-8 of what came from a server.
-func tidy(s string) string {
-	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\uFFFD"), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
-	}), " ")
-	if r := []rune(s); len(r) > maxWords {
-		return string(r[:maxWords]) + "…"
-	}
-	return s
-}
 
 // newFault classes err, met at stage of a session. While the session comes up
 // everything is the server's; afterwards it is the message's, for good when

@@ -36,16 +36,16 @@ type message struct {
 func compose(from, publicURL string, n models.Notice) (message, error) {
 	sender, err := mail.ParseAddress(from)
 	if err != nil {
-		return message{}, &models.Fault{Server: true, Words: tidy(fmt.Sprintf("sender address %q: %v", from, err))}
+		return message{}, &models.Fault{Server: true, Words: models.Words(fmt.Sprintf("sender address %q: %v", from, err))}
 	}
 	recipient, err := mail.ParseAddress(n.Alert.Recipient)
 	if err != nil {
-		return message{}, &models.Fault{Permanent: true, Words: tidy(fmt.Sprintf("recipient address %q: %v", n.Alert.Recipient, err))}
+		return message{}, &models.Fault{Permanent: true, Words: models.Words(fmt.Sprintf("recipient address %q: %v", n.Alert.Recipient, err))}
 	}
 	l := newLetter(publicURL, n)
 	body, err := composeBody(l)
 	if err != nil {
-		return message{}, &models.Fault{Permanent: true, Words: tidy(err.Error())}
+		return message{}, &models.Fault{Permanent: true, Words: models.Words(err.Error())}
 	}
 	domain := sender.Address[strings.LastIndexByte(sender.Address, '@')+1:]
 	thread := threadID(domain, n)

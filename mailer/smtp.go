@@ -78,7 +78,7 @@ func (s *Sender) send(ctx context.Context, m message) (string, error) {
 		}
 		words, err := s.session.deliver(ctx, m)
 		if err == nil {
-			return tidy(s.redact.Replace(words)), nil
+			return models.Words(s.redact.Replace(words)), nil
 		}
 		stage := s.session.conn.stage
 		s.drop(ctx, err)
@@ -113,7 +113,7 @@ func (s *Sender) drop(ctx context.Context, err error) {
 func (s *Sender) present(err error) error {
 	var f *models.Fault
 	if errors.As(err, &f) {
-		f.Words = tidy(s.redact.Replace(f.Words))
+		f.Words = models.Words(s.redact.Replace(f.Words))
 	}
 	return err
 }

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"alerthub/models"
 )
 
 // deliver sends one mail through a new sender and returns how long it took.
