@@ -84,7 +84,7 @@ func TestSend_ClassesEveryFaultAtEveryStage(t *testing.T) {
 				}
 				_, took, err := deliver(t, cfg)
 				f := asFault(t, err)
-				if n := utf8.RuneCountInString(f.Words); n > maxWords+1 {
+				if n := utf8.RuneCountInString(f.Words); n > models.MaxWords+1 {
 					t.Errorf("%d characters of words", n)
 				}
 				if f.Server != stage.server || f.Permanent != (c.permanent && !stage.server) {
