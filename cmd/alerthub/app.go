@@ -109,7 +109,7 @@ func (a *App) assemble() (err error) {
 	a.index = search.New(search.Config{Dir: s.DataDir, Logger: a.logger.With("room", "search")}, a.store)
 	a.live = live.New(live.Config{Build: build(), Ingest: a.ingestData, Logger: a.logger.With("room", "live")})
 	a.notify = notify.New(outbox{a.store, a.live}, notify.Config{
-		Routes: a.ways(), Contact: a.contact,
+		Routes: s.ways(), Contact: s.contact,
 		RetryMin: s.SMTP.RetryMin, RetryMax: s.SMTP.RetryMax, MaxAge: s.SMTP.MaxAge,
 		PauseMin: min(s.SMTP.RetryMin, 5*time.Second), PauseMax: min(s.SMTP.RetryMax, 5*time.Minute),
 		Logger: a.logger.With("room", "notify"),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"alerthub/routes"
+	"alerthub/webhook"
 )
 
 // checker collects problems while settings are read.
@@ -89,6 +91,26 @@ func (c *checker) publicURL(name, value string) string {
 	return strings.TrimRight(value, "/")
 }
 
+// networks returns comma-separated networks and addresses.
+func (c *checker) networks(name, value string) (list []netip.Prefix) {
+	for text := range strings.SplitSeq(value, ",") {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if address, addressErr := netip.ParseAddr(text); addressErr == nil {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			c.bad(name, "%q is not a network such as 10.1.0.0/16", text)
+			continue
+		}
+		list = append(list, network.Masked())
+	}
+	return list
+}
+
 // mailAddress returns the bare address of value, "" for "".
 func (c *checker) mailAddress(name, value string) string {
 	if value == "" {
@@ -116,6 +138,7 @@ func (c *checker) routes(name, file string, env routes.Env) *routes.Rules {
 		}
 		return os.ReadFile(name)
 	}
+	env.CheckWebhook = webhook.Check
 	rules, mistakes := routes.Parse(content, env)
 	for _, m := range mistakes {
 		c.bad(name, "%s, %s", file, m)

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ type serveCmd struct {
 	SMTPFrom     string `name:"smtp-from" env:"SMTP_FROM" group:"email" placeholder:"ADDRESS" help:"Sender address. Default: the user."`
 	SMTPTo       string `name:"smtp-to" env:"SMTP_TO" group:"email" placeholder:"ADDRESS,..." help:"Recipients, comma-separated; each gets its own mail."`
 	Routes       string `name:"routes" env:"ALERTHUB_ROUTES" group:"email" placeholder:"FILE" help:"Contacts and routes: who is told of which event. It takes the place of SMTP_TO. See docs/escalation.md."`
+	WebhookAllow string `name:"webhook-allow" env:"ALERTHUB_WEBHOOK_ALLOW" group:"email" placeholder:"NETWORK,..." help:"Private and loopback addresses that webhooks may reach, such as 10.1.0.0/16,192.0.2.7; none by default."`
 	SMTPTLS      string `name:"smtp-tls" env:"SMTP_TLS" default:"starttls" group:"email" placeholder:"MODE" help:"starttls, tls, or none. Without none, nothing crosses unencrypted. Default ${default}."`
 	SMTPCAFile   string `name:"smtp-ca-file" env:"SMTP_CA_FILE" group:"email" placeholder:"FILE" help:"PEM certificates to trust for the mail server instead of the system's."`
 
@@ -68,6 +70,8 @@ type Settings struct {
 	HTTPAddr, TCPAddr, FeedAddr string // host:port; port 0 picks a free one
 	DataDir                     string
 	PublicURL                   string // without a slash at its end; "" for none
+
+	WebhookAllow []netip.Prefix
 
 	TCPMaxConnections int
 	TCPMaxLine        int // bytes
@@ -136,7 +140,9 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 
 		PublicURL: ck.publicURL("--public-url", c.PublicURL),
 
-		DataDir:  c.DataDir,
+		DataDir: c.DataDir,
+
+		WebhookAllow: ck.networks("--webhook-allow", c.WebhookAllow),
 
 		TCPMaxConnections: ck.integer("--tcp-max-connections", c.TCPMaxConnections, 1, 1_000_000),
 		TCPMaxLine:        ck.integer("--tcp-max-line", c.TCPMaxLine, 1024, 1<<20),

@@ -11,22 +11,46 @@ import (
 	"alerthub/models"
 	"alerthub/notify"
 	"alerthub/store"
+	"alerthub/webhook"
 )
 
-// ways are those by which alerts go out.
-func (a *App) ways() []notify.Route {
-	s := a.settings.SMTP
-	if len(s.Missing()) > 0 {
-		return nil
+// ways are those by which alerts go out: one for all mails, one for each
+// webhook, since each is another side that may fail.
+func (s Settings) ways() []notify.Route {
+	var ways []notify.Route
+	if len(s.SMTP.Missing()) == 0 {
+		hostname, _ := os.Hostname() // without one the mailer says localhost
+		ways = append(ways, notify.Route{
+			Lane: models.Lane{Channel: models.DeliveryEmail},
+			Sender: mailer.New(mailer.Config{
+				Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
+				PublicURL: s.PublicURL, From: s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
+			}),
+		})
 	}
-	hostname, _ := os.Hostname() // without one the mailer says localhost
-	return []notify.Route{{
-		Lane: models.Lane{Channel: models.DeliveryEmail},
-		Sender: mailer.New(mailer.Config{
-			Host: s.Host, Port: s.Port, User: s.User, Password: s.Password,
-			PublicURL: a.settings.PublicURL, From: s.From, TLS: mailer.Mode(s.TLS), RootCAs: s.RootCAs, Helo: hostname,
-		}),
-	}}
+	if s.SMTP.Routes == nil {
+		return ways
+	}
+	for _, c := range s.SMTP.Routes.Contacts {
+		for _, w := range c.Webhooks {
+			ways = append(ways, notify.Route{
+				Lane:   models.Lane{Channel: models.DeliveryWebhook, Contact: c.Name, Recipient: w.Name},
+				Sender: hook{webhook.New(webhook.Config{PublicURL: s.PublicURL, Allow: s.WebhookAllow, Version: build()}), w},
+			})
+		}
+	}
+	return ways
+}
+
+// hook is the way to one webhook.
+type hook struct {
+	*webhook.Sender
+	to models.Webhook
+}
+
+// Send posts n.
+func (h hook) Send(ctx context.Context, n models.Notice) (string, error) {
+	return h.Sender.Send(ctx, h.to, n)
 }
 
 // outbox is the store as notify sees it: every change also shows live.
@@ -65,9 +89,9 @@ func (o outbox) tell(changed []models.EmailAlert) {
 }
 
 // contact is the contact of a row. Rows without a name are for SMTP_TO.
-func (a *App) contact(name string) (models.Contact, bool) {
+func (s Settings) contact(name string) (models.Contact, bool) {
 	if name == "" {
 		return models.Contact{Language: string(i18n.English), Limits: models.DefaultLimits()}, true
 	}
-	return a.settings.SMTP.Routes.Contact(name)
+	return s.SMTP.Routes.Contact(name)
 }

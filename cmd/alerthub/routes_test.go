@@ -105,11 +105,11 @@ func TestRoutes_SecretsThatAreElsewhere(t *testing.T) {
 	if err := os.Mkdir("conf", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, "conf/f.yaml", `contacts: {a: {webhook: {kind: slack, url_env: HOOK_URL, secret_file: hook}}}
+	write(t, "conf/f.yaml", `contacts: {a: {webhook: {kind: generic, url_env: HOOK_URL, secret_file: hook}}}
 routes: [{contacts: a}]`)
 	explain := []string{"routes", "explain", "--routes", "conf/f.yaml", "--source", "s", "--severity", "error"}
 	for _, args := range [][]string{{"routes", "check", "conf/f.yaml"}, explain} {
-		if code, stdout, stderr := command(t, args...); code != 0 || !strings.Contains(stdout, "slack $HOOK_URL") {
+		if code, stdout, stderr := command(t, args...); code != 0 || !strings.Contains(stdout, "generic $HOOK_URL") {
 			t.Errorf("%v: exit %d, %s%s", args, code, stdout, stderr)
 		}
 	}
@@ -132,7 +132,7 @@ routes: [{contacts: a}]`)
 		t.Errorf("contact %+v", c)
 	}
 	for _, args := range [][]string{{"routes", "check", "conf/f.yaml"}, explain} {
-		if code, stdout, stderr := command(t, args...); code != 0 || !strings.Contains(stdout, "slack hooks.example.com") || strings.Contains(stdout+stderr, "hidden") {
+		if code, stdout, stderr := command(t, args...); code != 0 || !strings.Contains(stdout, "generic hooks.example.com") || strings.Contains(stdout+stderr, "hidden") {
 			t.Errorf("%v: exit %d, %s%s", args, code, stdout, stderr)
 		}
 	}
