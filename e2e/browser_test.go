@@ -404,9 +404,11 @@ func calm() string {
 	return fmt.Sprintf(`{"source":"core-sw-1","severity":"info","message":"Link is up, change %d"}`, lines.Add(1))
 }
 
-// alarm is an event that somebody has to.
+// alarm is an event that somebody has to, of a source of its own: further ones
+// of a source are told later, in a digest.
 func alarm() string {
-	return fmt.Sprintf(`{"source":"core-sw-1","severity":"critical","message":"Link is down, change %d"}`, lines.Add(1))
+	n := lines.Add(1)
+	return fmt.Sprintf(`{"source":"core-sw-%d","severity":"critical","message":"Link is down, change %[1]d"}`, n)
 }
 
 // event is an event's line in the protocol.

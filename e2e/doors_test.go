@@ -57,7 +57,7 @@ func TestDoors_AnEventGoesThrough(t *testing.T) {
 	if diff := cmp.Diff(statsAnswer{
 		TotalEvents: 1, Severity: map[string]int64{"info": 0, "warning": 0, "error": 0, "critical": 1},
 		Channel: map[string]int64{"tcp_socket": 1, "http_api": 0},
-		Email:   map[string]int64{"sent": 0, "failed": 0, "skipped": 1, "pending": 0}, TCPMessages: 1,
+		Email:   map[string]int64{"sent": 0, "failed": 0, "skipped": 1, "pending": 0, "digested": 0, "cancelled": 0}, TCPMessages: 1,
 	}, p.stats()); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}

@@ -126,7 +126,7 @@ func TestMail_OutageIsWaitedOut(t *testing.T) {
 	d := dialDevice(t, p)
 	var events []int64
 	for i := range 5 {
-		events = append(events, d.Ask(fmt.Sprintf(`{"source":"s","severity":"error","message":"%d"}`, i)).EventID)
+		events = append(events, d.Ask(fmt.Sprintf(`{"source":"s%d","severity":"error","message":"m"}`, i)).EventID)
 	}
 	eventually(t, 20*time.Second, func() error {
 		for _, id := range events {
@@ -211,8 +211,8 @@ func TestMail_RotatedPasswordFailsNothing(t *testing.T) {
 	p := startHub(t, options{env: server.Settings("ops@example.net", login...), args: impatient})
 	d := dialDevice(t, p)
 	var events []int64
-	for range 20 {
-		events = append(events, d.Ask(`{"source":"s","severity":"critical","message":"m"}`).EventID)
+	for i := range 20 { // of other sources: each has a mail of its own
+		events = append(events, d.Ask(fmt.Sprintf(`{"source":"s%d","severity":"critical","message":"m"}`, i)).EventID)
 	}
 	eventually(t, 20*time.Second, func() error {
 		for _, id := range events {
@@ -363,7 +363,7 @@ func TestMail_KilledWhileSending(t *testing.T) {
 		d := dialDevice(t, p)
 		armed.Store(round%2 == 0)
 		for i := range 3 {
-			a := d.Ask(fmt.Sprintf(`{"source":"round %d","severity":"critical","message":"%d"}`, round, i))
+			a := d.Ask(fmt.Sprintf(`{"source":"round %d, %d","severity":"critical","message":"m"}`, round, i))
 			if !a.OK {
 				t.Fatalf("%+v", a)
 			}

@@ -537,7 +537,7 @@ func TestRun_DatabaseOfTheFirstProgram(t *testing.T) {
 		TotalEvents: 4,
 		Severity:    map[string]int64{"info": 1, "warning": 1, "error": 1, "critical": 1},
 		Channel:     map[string]int64{"tcp_socket": 3, "http_api": 1},
-		Email:       map[string]int64{"sent": 1, "skipped": 1, "failed": 0, "pending": 0},
+		Email:       map[string]int64{"sent": 1, "skipped": 1, "failed": 0, "pending": 0, "digested": 0, "cancelled": 0},
 	}, stats); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}
