@@ -22,6 +22,18 @@ type Contact struct {
 	IfFailing string      // the contact that is told when this one's delivery fails; "" for nobody
 }
 
+// Addresses are all addresses of the contact: emails, then webhooks.
+func (c *Contact) Addresses() []Address {
+	var list []Address
+	for _, a := range c.Emails {
+		list = append(list, Address{c.Name, DeliveryEmail, a})
+	}
+	for _, w := range c.Webhooks {
+		list = append(list, Address{c.Name, DeliveryWebhook, w.Name})
+	}
+	return list
+}
+
 // Webhook is an HTTP address that is told of events. Its URL may hold a
 // secret: what people see is Name.
 type Webhook struct {
