@@ -62,7 +62,7 @@ func (b *bench) feed(t *testing.T) {
 // has a transaction of its own.
 func (b *bench) mail(t *testing.T) {
 	sink := startMailSink(t)
-	p := startHub(t, options{env: mailTo(sink.port)})
+	p := startHub(t, options{env: mailTo(sink.port), args: unlimited(t)})
 	var idle99, idle50, full50, full99 sample
 	for range rounds {
 		l := tcpLoad{connections: 1, window: 64, chunk: 64, events: 640, duration: time.Minute}

@@ -31,6 +31,7 @@ func TestBench(t *testing.T) {
 		{"http", b.http},
 		{"feed", b.feed},
 		{"mail", b.mail},
+		{"escalation", b.escalation},
 		{"panel", b.panel},
 		{"import", b.imports},
 		{"million", b.million},

@@ -160,7 +160,7 @@ func (b *budget) decide(w *models.WaitingAlert, c *models.Contact, now time.Time
 	}
 	l := c.Limits
 	last, known := b.told[w.Source]
-	if known && w.CreatedAt.Before(last.Add(min(l.Gather, hour))) {
+	if known && l.Gather > 0 && w.CreatedAt.Before(last.Add(min(l.Gather, hour))) {
 		return b.wait(w, last.Add(l.Gather), waitsGathered)
 	}
 	others, reserve := b.room(l)

@@ -25,6 +25,8 @@ const (
 	// While the outbox fails it is asked again after waits that double
 	// between these.
 	outboxRetryMin, outboxRetryMax = 250 * time.Millisecond, 5 * time.Second
+	// planEvery is how long what has come may wait behind messages that are due.
+	planEvery = 200 * time.Millisecond
 	// chunk bounds the rows that are decided about at a time.
 	chunk = 256
 	// marksPerPause bounds how many waiting rows are told the reason of one
@@ -53,19 +55,20 @@ type lane struct {
 	settling     *models.EmailAlert  // a digest whose rows are not told of its outcome yet
 	outboxFaults int                 // in a row
 
-	loaded   bool
-	budgets  map[models.Address]*budget
-	planned  int64             // rows up to this id were decided about
-	waits    []models.Decision // that are not written yet
-	writeBy  time.Time         // when they will be
-	pauses   int               // in a row
-	pausedAt time.Time         // when the first of them began
-	until    time.Time         // of the pause
-	reason   string            // of the last pause; "" once the other side works
-	marks    int               // rows that may still be told of this pause
-	marked   int64             // rows up to this id were told
-	aged     int64             // rows up to this id failed of old age
-	agesAt   time.Time         // when the next one may
+	loaded    bool
+	budgets   map[models.Address]*budget
+	planned   int64             // rows up to this id were decided about
+	plannedAt time.Time         // when that was
+	waits     []models.Decision // that are not written yet
+	writeBy   time.Time         // when they will be
+	pauses    int               // in a row
+	pausedAt  time.Time         // when the first of them began
+	until     time.Time         // of the pause
+	reason    string            // of the last pause; "" once the other side works
+	marks     int               // rows that may still be told of this pause
+	marked    int64             // rows up to this id were told
+	aged      int64             // rows up to this id failed of old age
+	agesAt    time.Time         // when the next one may
 }
 
 func newLane(s *Service, r Route) *lane {
@@ -135,9 +138,10 @@ func (l *lane) step(ctx context.Context) (time.Duration, error) {
 	if now.Before(l.until) {
 		return l.waitOut(ctx, now)
 	}
-	if l.pauses > 0 {
-		// One message finds out whether the other side works again, before any
-		// other is decided about.
+	if l.pauses > 0 || now.Sub(l.plannedAt) < planEvery {
+		// After a pause one message finds out whether the other side works
+		// again, before any other is decided about. And while messages go out
+		// one after the other, each is not held up by what comes meanwhile.
 		if tried, _, err := l.deliverDue(ctx, now); tried || err != nil {
 			return 0, err
 		}
@@ -263,7 +267,7 @@ func (l *lane) plan(ctx context.Context, now time.Time) (more bool, err error) {
 		}
 		l.waits = nil
 	}
-	l.planned = upTo
+	l.planned, l.plannedAt = upTo, now
 	return len(rows) == chunk, nil
 }
 

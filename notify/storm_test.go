@@ -96,6 +96,22 @@ func TestLimits_DigestOfOneIsNone(t *testing.T) {
 	})
 }
 
+// Without limits every event has a message of its own, also those that come
+// together.
+func TestLimits_None(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.start()
+		for range 3 {
+			b.many(models.SeverityError, "sw-1", "sw-2", "sw-1", "sw-1")
+			pass(time.Millisecond)
+		}
+		pass(time.Minute)
+		if got := b.counts(); got != "sent 12" || len(b.server.tried()) != 12 {
+			t.Errorf("%s: %q", got, b.server.told(time.Now()))
+		}
+	})
+}
+
 // A storm from many sources stays within the limit by the hour, then there is
 // a digest every interval. A lone critical in its middle is told at once.
 func TestLimits_Storm(t *testing.T) {

@@ -271,3 +271,67 @@ func BenchmarkFinishAlert(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
+
+// BenchmarkClaim is all that the outbox does for one mail beside a million
+// rows, half of them finished, half waiting: it sees the new row, claims it,
+// reads the message that is due and records that it was sent.
+func BenchmarkClaim(b *testing.B) {
+	s, err := store.Open(b.Context(), store.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	lane := models.Lane{Channel: models.DeliveryEmail}
+	for i := range 1_000_000 / batchRows {
+		records := benchRecords(batchRows)
+		for j := range records {
+			status := models.EmailPending
+			if i%2 == 0 {
+				status = models.EmailSkipped
+			}
+			records[j].Alerts = []models.NewAlert{{Contact: "noc", Recipient: "noc@example.net", Status: status}}
+		}
+		if _, err := s.InsertBatch(b.Context(), records); err != nil {
+			b.Fatal(err)
+		}
+	}
+	fresh := benchRecords(1)
+	fresh[0].Alerts = []models.NewAlert{{Contact: "noc", Recipient: "noc@example.net", Status: models.EmailPending}}
+	_, planned, err := s.Waiting(b.Context(), lane, 999_000, models.MaxLimit)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var took []time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		receipts, err := s.InsertBatch(b.Context(), fresh)
+		if err != nil {
+			b.Fatal(err)
+		}
+		id := receipts[0].Alerts[0].ID
+		b.StartTimer()
+		began := time.Now()
+		rows, upTo, err := s.Waiting(b.Context(), lane, planned, 256)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if planned = upTo; upTo != id || rows[len(rows)-1].ID != id {
+			b.Fatalf("it looked up to %d of %d", upTo, id)
+		}
+		if _, err := s.Decide(b.Context(), began, []models.Decision{{ID: id, Claim: models.ClaimAlone}}); err != nil {
+			b.Fatal(err)
+		}
+		n, ok, _, err := s.Due(b.Context(), lane, time.Now())
+		if !ok || err != nil || n.Alert.ID != id {
+			b.Fatalf("due %+v, %v, %v", n.Alert, ok, err)
+		}
+		claimed := time.Since(began)
+		if _, err := s.FinishAlert(b.Context(), models.AlertUpdate{ID: id, Status: models.EmailSent, Attempts: 1, At: began}); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, claimed)
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "claim-p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "claim-p99-ms")
+}
