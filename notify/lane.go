@@ -26,7 +26,7 @@ const (
 	// between these.
 	outboxRetryMin, outboxRetryMax = 250 * time.Millisecond, 5 * time.Second
 	// planEvery is how long what has come may wait behind messages that are due.
-	planEvery = 200 * time.Millisecond
+	planEvery = 10 * time.Second
 	// chunk bounds the rows that are decided about at a time.
 	chunk = 256
 	// marksPerPause bounds how many waiting rows are told the reason of one
@@ -52,6 +52,7 @@ type lane struct {
 	// All below belongs to the goroutine of run.
 
 	unfinished   *models.AlertUpdate // an outcome that is not recorded yet
+	ofDigest     bool                // it is that of a digest
 	settling     *models.EmailAlert  // a digest whose rows are not told of its outcome yet
 	outboxFaults int                 // in a row
 
@@ -382,7 +383,7 @@ func (l *lane) finish(ctx context.Context) error {
 		return fmt.Errorf("record alert %d as %s: %w", u.ID, u.Status, err)
 	}
 	l.unfinished = nil
-	if err == nil && u.Status != models.EmailPending {
+	if err == nil && l.ofDigest && u.Status != models.EmailPending {
 		l.settling = &alert
 	}
 	if l.route.Channel == models.DeliveryEmail {

@@ -246,7 +246,9 @@ func (b *bench) many(severity models.Severity, sources ...string) {
 	if _, err := b.InsertBatch(b.t.Context(), records); err != nil {
 		b.t.Fatal(err)
 	}
-	b.service.Wake()
+	if b.service != nil {
+		b.service.Wake()
+	}
 }
 
 // numbered are n sources.

@@ -13,6 +13,7 @@ import (
 // process cut it.
 func (l *lane) deliver(ctx context.Context, n models.Notice) {
 	a := n.Alert
+	l.ofDigest = n.Digest != nil
 	c, why := l.contact(models.Address{Contact: a.Contact, Channel: a.Channel, Recipient: a.Recipient})
 	if why != "" {
 		l.log.Info("alert skipped", "alert", a.ID, "event", a.EventID, "detail", why)
@@ -149,7 +150,7 @@ func (l *lane) waitOut(ctx context.Context, now time.Time) (time.Duration, error
 			// Not tried, but its line on the panel tells why, and its age counts.
 			u := l.keep(n.Alert, n.Alert.Attempts, l.reason, now, l.until)
 			l.marks--
-			l.unfinished = &u
+			l.unfinished, l.ofDigest = &u, n.Digest != nil
 			return 0, l.finish(ctx)
 		}
 		if err := l.mark(ctx, now); err != nil {
