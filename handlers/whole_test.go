@@ -23,9 +23,12 @@ type silent struct{}
 
 func (silent) EventsRecorded([]models.Receipt) {}
 func (silent) EventsChanged([]models.Event)    {}
+func (silent) AlertUpdated(models.EmailAlert)  {}
+func (silent) AlertsChanged()                  {}
 func (silent) Wake()                           {}
 func (silent) Paused() string                  { return "" }
 func (silent) Pauses() []models.Pause          { return nil }
+func (silent) Replan()                         {}
 func (silent) SentOK() int64                   { return 0 }
 func (silent) SentFail() int64                 { return 0 }
 

@@ -36,6 +36,12 @@ type Store interface {
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
 	Stats(ctx context.Context) (models.Stats, error)
 
+	// What people do to the outbox; package store documents each method.
+	Attempts(ctx context.Context, id int64) ([]models.Attempt, error)
+	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
+	CountPending(ctx context.Context, sel models.Cancellation, limit int) (int64, error)
+	Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (int64, error)
+
 	// Acknowledge and its kin return the events that they changed, as stored
 	// now, also with an error half way.
 	Acknowledge(ctx context.Context, ids []int64, ack models.Ack) ([]models.Event, error)
@@ -61,12 +67,17 @@ type Live interface {
 	EventsRecorded(receipts []models.Receipt)
 	// EventsChanged tells of acknowledgements given or taken back.
 	EventsChanged(events []models.Event)
+	// AlertUpdated tells of one alert in its new state, AlertsChanged of many.
+	AlertUpdated(a models.EmailAlert)
+	AlertsChanged()
 }
 
 // Mail is woken when pending emails were stored, and says how delivery fares.
-// Wake must not block.
+// Wake and Replan must not block.
 type Mail interface {
 	Wake()
+	// Replan says that pending alerts were changed by somebody else.
+	Replan()
 	// Paused says why no mail is delivered now; "" while delivery works. Pauses
 	// tells of all channels.
 	Paused() string

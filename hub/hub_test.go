@@ -87,6 +87,8 @@ type fakeLive struct {
 	mu      sync.Mutex
 	told    []int64
 	changed []int64
+	alerts  []int64
+	redrawn int // calls of AlertsChanged
 }
 
 func (l *fakeLive) EventsRecorded(receipts []models.Receipt) {
@@ -105,9 +107,28 @@ func (l *fakeLive) EventsChanged(events []models.Event) {
 	}
 }
 
+func (l *fakeLive) AlertUpdated(a models.EmailAlert) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.alerts = append(l.alerts, a.ID)
+}
+
+func (l *fakeLive) AlertsChanged() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.redrawn++
+}
+
 type fakeMail struct {
-	mu    sync.Mutex
-	woken int
+	mu        sync.Mutex
+	woken     int
+	replanned int
+}
+
+func (m *fakeMail) Replan() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.replanned++
 }
 
 func (m *fakeMail) Wake() {

@@ -176,6 +176,9 @@ func (l *Live) EventsImported(last int64) {
 // AlertUpdated takes the new state of one email. It never blocks.
 func (l *Live) AlertUpdated(a models.EmailAlert) { l.panel.changes.alert(a) }
 
+// AlertsChanged says that many emails have a new state. It never blocks.
+func (l *Live) AlertsChanged() { l.panel.changes.everything() }
+
 // ServePanel makes a websocket of r that carries HTML frames for one page, and
 // returns when it has ended. ?view= is dashboard, events, event, alerts or
 // audit, ?lang= en or es, ?since= the newest event that the page shows,

@@ -1,6 +1,9 @@
 package models
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors that cross package borders. Compare with errors.Is; each
 // transport maps them to its own answers in one table.
@@ -9,6 +12,8 @@ var (
 	ErrInvalidJSON = errors.New("not a JSON object")
 	// ErrInvalid: a field does not hold what it must; a *FieldError names it.
 	ErrInvalid = errors.New("invalid event")
+	// ErrNotFailed: only what has failed can be tried again. It is ErrInvalid too.
+	ErrNotFailed = fmt.Errorf("%w: it has not failed", ErrInvalid)
 	// ErrKeyConflict: the idempotency key was used before with other content.
 	ErrKeyConflict = errors.New("idempotency key reused with other content")
 	// ErrNotFound: no such row.

@@ -73,5 +73,6 @@ type EmailFilter struct {
 	Status   EmailStatus // "" for all
 	Channel  string      // "" for all
 	Contact  string      // "" for all
+	MailID   int64       // only those that the message of this one tells of; 0 for all
 	Limit    int         // 1 to MaxLimit; 0 means DefaultLimit
 }

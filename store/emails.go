@@ -29,6 +29,9 @@ func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models
 	if f.Contact != "" {
 		q = q.Where("contact = ?", f.Contact)
 	}
+	if f.MailID != 0 {
+		q = q.Where("mail_id = ?", f.MailID)
+	}
 	switch f.Status {
 	case "":
 	case models.EmailPending:

@@ -12,8 +12,7 @@ import (
 
 // Retry has a failed alert tried again at once, with all of the digest that it
 // belongs to, and returns the row that carries the message. The error wraps
-// models.ErrNotFound, models.ErrInvalid for one that has not failed, or
-// models.ErrUnavailable.
+// models.ErrNotFound, models.ErrNotFailed or models.ErrUnavailable.
 func (s *Store) Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error) {
 	var row alertRow
 	ended := false
@@ -56,7 +55,7 @@ func (s *Store) Retry(ctx context.Context, id int64, by models.Ack) (models.Emai
 		return err
 	})
 	if err == nil && !ended {
-		err = fmt.Errorf("%s: %w: it is %s", what, models.ErrInvalid, row.Status)
+		err = fmt.Errorf("%s: %w: it is %s", what, models.ErrNotFailed, row.Status)
 	}
 	if err != nil {
 		return models.EmailAlert{}, err
@@ -64,11 +63,8 @@ func (s *Store) Retry(ctx context.Context, id int64, by models.Ack) (models.Emai
 	return row.alert()
 }
 
-// Cancel ends what is pending for a contact, of a source, or both ("" for
-// any), and returns how many rows that were. Rows of digests that lose the
-// one that carries them wait again. A message that is on its way just then is
-// recorded as sent all the same.
-func (s *Store) Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (n int64, err error) {
+// pending are the pending rows that sel selects, as a.
+func (s *Store) pending(ctx context.Context, sel models.Cancellation) *gorm.DB {
 	q := s.gormR.WithContext(ctx).Table("email_alerts a INDEXED BY email_alerts_due").Select("a.id").Where("a.status = ?", models.EmailPending)
 	if sel.Contact != "" {
 		q = q.Where("a.contact = ?", sel.Contact)
@@ -76,8 +72,26 @@ func (s *Store) Cancel(ctx context.Context, sel models.Cancellation, by models.A
 	if sel.Source != "" {
 		q = q.Joins("CROSS JOIN events e ON e.id = a.event_id").Where("e.source = ?", sel.Source)
 	}
+	return q
+}
+
+// CountPending tells how many rows Cancel would end now; at most limit, which
+// means that there may be more.
+func (s *Store) CountPending(ctx context.Context, sel models.Cancellation, limit int) (n int64, err error) {
+	err = s.gormR.WithContext(ctx).Table("(?) some", s.pending(ctx, sel).Limit(limit)).Count(&n).Error
+	if err != nil {
+		return 0, fmt.Errorf("count what is pending: %w", err)
+	}
+	return n, nil
+}
+
+// Cancel ends what is pending for a contact, of a source, or both ("" for
+// any), and returns how many rows that were. Rows of digests that lose the
+// one that carries them wait again. A message that is on its way just then is
+// recorded as sent all the same.
+func (s *Store) Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (n int64, err error) {
 	var ids []int64
-	if err := q.Scan(&ids).Error; err != nil {
+	if err := s.pending(ctx, sel).Scan(&ids).Error; err != nil {
 		return 0, fmt.Errorf("read what is pending: %w", err)
 	}
 	slices.Sort(ids)

@@ -275,7 +275,7 @@ func retry(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	by := models.Ack{By: "ana", At: start.Add(2 * time.Hour)}
-	for id, want := range map[int64]error{1: models.ErrInvalid, 3: models.ErrInvalid, 4711: models.ErrNotFound} {
+	for id, want := range map[int64]error{1: models.ErrNotFailed, 3: models.ErrNotFailed, 4711: models.ErrNotFound} {
 		if _, err := s.Retry(t.Context(), id, by); !errors.Is(err, want) {
 			t.Errorf("retry %d: %v, want %v", id, err, want)
 		}
@@ -326,6 +326,17 @@ func cancel(t *testing.T, s Store) {
 	}
 	decide(t, s, start, models.Decision{ID: 2, Claim: models.ClaimAlone})
 	by := models.Ack{By: "ana", At: start.Add(time.Minute)}
+	for sel, want := range map[models.Cancellation]int64{
+		{}: 7, {Contact: "noc"}: 5, {Source: "sw-2"}: 4, {Contact: "noc", Source: "sw-1"}: 3, {Contact: "nobody"}: 0,
+	} {
+		if n, err := s.CountPending(t.Context(), sel, 7); n != want || err != nil {
+			t.Errorf("pending for %+v: %d, %v, want %d", sel, n, err, want)
+		}
+	}
+	told, err := s.EmailAlerts(t.Context(), models.EmailFilter{MailID: 5})
+	if len(told) != 3 || told[0].ID != 5 || told[1].ID != 3 || told[2].ID != 1 || err != nil {
+		t.Errorf("told by the message of 5: %+v, %v", told, err)
+	}
 	if n, err := s.Cancel(t.Context(), models.Cancellation{Contact: "noc", Source: "sw-1"}, by); n != 3 || err != nil {
 		t.Errorf("cancelled %d, %v", n, err)
 	}

@@ -48,6 +48,7 @@ type Outbox interface {
 	Unsettled(ctx context.Context) ([]models.EmailAlert, error)
 	Release(ctx context.Context, carrier int64) error
 	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
+	CountPending(ctx context.Context, sel models.Cancellation, limit int) (n int64, err error)
 	Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (n int64, err error)
 }
 
