@@ -207,6 +207,9 @@ func TestBrowser_AlertsByStatus(t *testing.T) {
 	sendMany(p, 1, alarm)
 	b.Shows("alert-rows", []row{{ID: 5}, {ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, settled)
 	b.Click(`#al-5 a`)
+	b.At("/alerts/5")
+	b.Shows("alert-rows", []row{{ID: 5}, {ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, settled) // of the same filter
+	b.Click(`#alert a[href="/events/9"]`)
 	b.Opens(9)
 }
 

@@ -41,7 +41,8 @@ func furnished(t testing.TB) *process {
 // holds nothing.
 var (
 	fullPages = []string{"/", "/?range=1h", "/?wall=1", "/create", "/events", "/events?q=nothing+of+that+kind&sev=error", "/events?before=9", "/events/1", "/events/12",
-		"/events/ack-all?ack=no&upto=99", "/alerts", "/alerts?st=failed", "/alerts?before=9", "/audit", "/nowhere"}
+		"/events/ack-all?ack=no&upto=99", "/alerts", "/alerts?st=failed", "/alerts?before=9", "/alerts/5", "/alerts?contact=noc&ch=webhook",
+		"/alerts/cancel?source=sw-1", "/audit", "/nowhere"}
 	emptyPages = []string{"/", "/?wall=1", "/events", "/events?before=9", "/alerts", "/audit"}
 )
 

@@ -14,12 +14,15 @@ import (
 	"alerthub/views"
 )
 
-// actionRoutes registers what people do to events, as forms.
+// actionRoutes registers what people do to events and alerts, as forms.
 func (h *Handler) actionRoutes(e *echo.Echo) {
 	e.POST("/events/ack", h.postAck)
 	e.POST("/events/unack", h.postUnack)
 	e.GET("/events/ack-all", h.getAckAll)
 	e.POST("/events/ack-all", h.postAckAll)
+	e.POST("/alerts/:id/retry", h.postRetry)
+	e.GET("/alerts/cancel", h.getCancel)
+	e.POST("/alerts/cancel", h.postCancel)
 	e.POST("/name", h.postName)
 }
 
@@ -148,7 +151,7 @@ func (h *Handler) askName(ctx context.Context, c echo.Context, wrong string, d v
 		status = http.StatusOK // a question, not a refusal
 	}
 	d.Error = wrong
-	p, err := h.pageWithCounts(ctx, c, views.SectionEvents, i18n.T(ctx, "name.title"))
+	p, err := h.pageWithCounts(ctx, c, sectionOf(d), i18n.T(ctx, "name.title"))
 	if err != nil {
 		return err
 	}

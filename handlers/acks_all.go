@@ -75,11 +75,7 @@ func (h *Handler) postAckAll(c echo.Context) error {
 // that is not understood in whole would acknowledge more than was meant.
 func (h *Handler) readAckAll(values url.Values) (query.Query, int64, error) {
 	q, problems := query.Parse(values, h.now())
-	wrong := make([]fieldError, len(problems))
-	for i, p := range problems {
-		wrong[i] = fieldError{p.Field, p.Reason}
-	}
-	params := parameters{values: values, wrong: wrong}
+	params := parameters{values: values, wrong: fieldErrors(problems)}
 	upto := params.integer("upto", 0, 1, maxID)
 	if len(params.wrong) > 0 {
 		return query.Query{}, 0, refuse(invalidParameter, params.wrong...)

@@ -57,13 +57,18 @@ func ackOf(c echo.Context, by string) models.Ack {
 	return models.Ack{By: by, Peer: c.RealIP()}
 }
 
-// readBy reads who acknowledges: {"by":"name"}.
-func readBy(c echo.Context) (string, error) {
+// readJSON reads the body of an action, which is one JSON object.
+func readJSON(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	if lines, err := isLines(r.Header.Get(echo.HeaderContentType)); err != nil || lines {
-		return "", refuse(unsupportedType)
+		return nil, refuse(unsupportedType)
 	}
-	body, err := readBody(r)
+	return readBody(r)
+}
+
+// readBy reads who acts: {"by":"name"}.
+func readBy(c echo.Context) (string, error) {
+	body, err := readJSON(c)
 	if err != nil {
 		return "", err
 	}

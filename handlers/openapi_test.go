@@ -113,6 +113,13 @@ func exchanges() []exchange {
 	long := `{"source":"` + strings.Repeat("é", 90) + `","message":"` + strings.Repeat("x", 400) + `"}`
 	broken := &fakeService{fail: errors.New("broken"), failRegister: errors.New("broken"), panics: true}
 	unavailable := &fakeService{fail: models.ErrUnavailable, failRegister: models.ErrUnavailable, health: models.Health{Storage: "disk full", Email: "paused"}}
+	outbox := &fakeService{pending: 3}
+	for _, status := range []models.EmailStatus{models.EmailFailed, models.EmailDigested, models.EmailPending} {
+		id := int64(len(outbox.alerts) + 1)
+		outbox.alerts = append(outbox.alerts, models.EmailAlert{
+			ID: id, EventID: id, MailID: id, CreatedAt: received, Status: status, Contact: "noc", Channel: models.DeliveryWebhook, Recipient: "chat",
+		})
+	}
 	return []exchange{
 		{method: "POST", target: "/api/events", body: `{"source":"a","severity":"error","message":"m","key":"k"}`, contentType: jsonType, status: 201},
 		{method: "POST", target: "/api/events", body: `{"source":"a","severity":"error","message":"m","key":"k"}`, contentType: jsonType, status: 200},
@@ -152,6 +159,29 @@ func exchanges() []exchange {
 		{method: "DELETE", target: "/api/events/99/ack", status: 404},
 		{method: "POST", target: "/api/events/1/ack", body: `{"by":"Ana"}`, contentType: jsonType, svc: unavailable, status: 503},
 		{method: "DELETE", target: "/api/events/1/ack", svc: broken, status: 500},
+		{method: "GET", target: "/api/alerts", svc: outbox, status: 200},
+		{method: "GET", target: "/api/alerts?limit=2&before=9&status=failed&channel=webhook&contact=noc&event=1", svc: outbox, status: 200},
+		{method: "GET", target: "/api/alerts?limit=1", svc: outbox, status: 200},
+		{method: "GET", target: "/api/alerts?status=odd", status: 400, wrong: true},
+		{method: "GET", target: "/api/alerts?channel=tcp_socket", status: 400, wrong: true},
+		{method: "GET", target: "/api/alerts?limit=1001", status: 400, wrong: true},
+		{method: "GET", target: "/api/alerts", svc: unavailable, status: 503},
+		{method: "GET", target: "/api/alerts/1", svc: outbox, status: 200},
+		{method: "GET", target: "/api/alerts/99", svc: outbox, status: 404},
+		{method: "GET", target: "/api/alerts/1", svc: broken, status: 500},
+		{method: "POST", target: "/api/alerts/1/retry", body: `{"by":"Ana"}`, contentType: jsonType, svc: outbox, status: 200},
+		{method: "POST", target: "/api/alerts/1/retry", body: `{"by":"Ana"}`, contentType: jsonType, svc: outbox, status: 409},
+		{method: "POST", target: "/api/alerts/99/retry", body: `{"by":"Ana"}`, contentType: jsonType, svc: outbox, status: 404},
+		{method: "POST", target: "/api/alerts/1/retry", body: `{}`, contentType: jsonType, svc: outbox, status: 400, wrong: true},
+		{method: "POST", target: "/api/alerts/1/retry", body: `{"by":"Ana"}`, contentType: "text/plain", svc: outbox, status: 415, wrong: true},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc","source":"sw-1","by":"Ana"}`, contentType: jsonType, svc: outbox, status: 200},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"source":"sw-1","by":"Ana"}`, contentType: jsonType, svc: outbox, status: 200},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"by":"Ana"}`, contentType: jsonType, svc: outbox, status: 400, wrong: true},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc"}`, contentType: jsonType, svc: outbox, status: 400, wrong: true},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":7,"by":"Ana"}`, contentType: jsonType, svc: outbox, status: 400, wrong: true},
+		{method: "POST", target: "/api/alerts/cancel", body: `[]`, contentType: jsonType, svc: outbox, status: 400, wrong: true},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc","by":"Ana"}`, contentType: "text/plain", svc: outbox, status: 415, wrong: true},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc","by":"Ana"}`, contentType: jsonType, svc: unavailable, status: 503},
 		{method: "GET", target: "/api/stats", status: 200},
 		{method: "GET", target: "/api/stats", svc: broken, status: 500},
 		{method: "GET", target: "/api/stats", svc: unavailable, status: 503},
@@ -221,6 +251,7 @@ func TestOpenAPI_RealRequestsAndAnswersPass(t *testing.T) {
 func TestOpenAPI_OtherAnswersFail(t *testing.T) {
 	_, v := openDocument(t)
 	const event = `"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"info","message":"m","channel":"http_api","raw_payload":null,"acked_at":null,"acked_by":null`
+	const alert = `"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":null,"status":"failed","detail":null,"attempts":1,"next_attempt_at":null,"contact":null,"channel":"email","mail_id":1`
 	tests := []struct {
 		method, path, contentType, body string
 		status                          int
@@ -240,6 +271,12 @@ func TestOpenAPI_OtherAnswersFail(t *testing.T) {
 		{"POST", "/api/events/1/ack", jsonType, `{` + strings.Replace(event, `,"acked_by":null`, "", 1) + `}`, 200, false},
 		{"DELETE", "/api/events/1/ack", jsonType, `{"ok":true}`, 200, false},
 		{"GET", "/api/events", "text/plain", `{"events":[],"email_logs":[],"next_before":null,"searched_to":null}`, 200, false},
+		{"GET", "/api/alerts/1", jsonType, `{` + alert + `,"tries":[{"at":"2026-11-23T18:30:00.123456Z","status":"failed","detail":null,"next_attempt_at":null}]}`, 200, true},
+		{"GET", "/api/alerts/1", jsonType, `{` + alert + `}`, 200, false},
+		{"GET", "/api/alerts/1", jsonType, `{` + alert + `,"tries":[{"at":"2026-11-23T18:30:00.123456Z","status":"failed"}]}`, 200, false},
+		{"GET", "/api/alerts", jsonType, `{"alerts":[{` + alert + `}],"next_before":null}`, 200, true},
+		{"GET", "/api/alerts", jsonType, `{"alerts":[{` + alert + `,"claim":"alone"}],"next_before":null}`, 200, false},
+		{"POST", "/api/alerts/cancel", jsonType, `{"cancelled":-1}`, 200, false},
 		{"GET", "/api/config", jsonType, `{"http_port":1,"ws_port":1,"tcp_port":1,"smtp_configured":true,"version":"1","smtp_pass":"x"}`, 200, false},
 		{"GET", "/api/stats", "application/problem+json", `{"type":"x","title":"t","status":500,"error":"odd","request_id":"r"}`, 500, false},
 		{"GET", "/api/stats", jsonType, `{"type":"x","title":"t","status":500,"error":"internal_error","request_id":"r"}`, 500, false},

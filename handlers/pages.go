@@ -21,6 +21,7 @@ func (h *Handler) pageRoutes(e *echo.Echo) {
 	e.POST("/events", h.postForm)
 	e.GET("/events/:id", h.getEventPage)
 	e.GET("/alerts", h.getAlerts)
+	e.GET("/alerts/:id", h.getAlertPage)
 	e.GET("/audit", h.getAudit)
 	e.GET(static.Prefix+"*", echo.WrapHandler(static.Handler()))
 }

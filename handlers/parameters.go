@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,6 +97,25 @@ func (q *parameters) unacked(name string) bool {
 	return false
 }
 
+// word reads a parameter that is one of the known words.
+func word[W ~string](q *parameters, name string, known []W) W {
+	w := W(q.values.Get(name))
+	if w == "" || slices.Contains(known, w) {
+		return w
+	}
+	q.fail(name, "must be one of "+list(known))
+	return ""
+}
+
+// list joins words.
+func list[W ~string](words []W) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = string(w)
+	}
+	return strings.Join(texts, ", ")
+}
+
 // words reads a parameter that may be repeated and may hold several of the
 // known words with commas between them.
 func words[W interface {
@@ -109,11 +129,7 @@ func words[W interface {
 		case w.Valid():
 			out = append(out, w)
 		default:
-			list := make([]string, len(known))
-			for i, k := range known {
-				list[i] = string(k)
-			}
-			q.fail(name, "must be of "+strings.Join(list, ", "))
+			q.fail(name, "must be of "+list(known))
 			return nil
 		}
 	}

@@ -66,7 +66,7 @@ func (h *Handler) figures(ctx context.Context, limit int) (figures, error) {
 }
 
 func (f *figures) header() views.HeaderData {
-	return views.HeaderData{Critical: f.attention.Critical, FailedEmails: f.stats.Email[models.EmailFailed]}
+	return views.HeaderOf(f.stats, f.attention.Critical)
 }
 
 // pageWithCounts is page with its header's counts, for pages that need no

@@ -29,6 +29,7 @@ type Service interface {
 	History
 	Figures
 	Acknowledgements
+	Outbox
 }
 
 // History reads what is stored.
@@ -65,6 +66,17 @@ type Acknowledgements interface {
 	UndoAll(ctx context.Context, token string) (n int, err error)
 }
 
+// Outbox is what people ask of alerts and do to them.
+type Outbox interface {
+	EmailAlert(ctx context.Context, id int64) (models.EmailAlert, error)
+	AlertAttempts(ctx context.Context, id int64) ([]models.Attempt, error) // the oldest first
+	// RetryAlert answers the alert that carries the message; models.ErrNotFailed.
+	RetryAlert(ctx context.Context, id int64, ack models.Ack) (models.EmailAlert, error)
+	// CountPending counts what CancelAlerts would end, up to limit.
+	CountPending(ctx context.Context, sel models.Cancellation, limit int) (int64, error)
+	CancelAlerts(ctx context.Context, sel models.Cancellation, ack models.Ack) (int64, error)
+}
+
 // Sockets turns a request into a websocket and serves it until it ends.
 type Sockets interface {
 	ServePanel(w http.ResponseWriter, r *http.Request) error // HTML frames for the pages
@@ -81,6 +93,7 @@ type Info struct {
 	SMTPMissing    []string // the settings that email lacks, by name
 	Recipients     []string // who gets the emails, when that is known before the event
 	Routed         bool     // routes decide who gets them
+	Contacts       []string // whom routes may name
 	Version        string
 }
 

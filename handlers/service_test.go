@@ -48,6 +48,10 @@ type fakeService struct {
 	windows []models.Window    // of every Series and TopSources
 	acks    []models.Ack       // of every acknowledgement that was asked for
 	bulk    []models.Event     // what the last AcknowledgeAll changed
+	asked   int64              // the alert that AlertAttempts was asked of
+	sel     models.Cancellation
+	limit   int // of CountPending
+	pending int64
 }
 
 func (s *fakeService) Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
@@ -144,7 +148,8 @@ func (s *fakeService) EmailAlerts(_ context.Context, f models.EmailFilter) ([]mo
 	s.filterE = f
 	var out []models.EmailAlert
 	for _, a := range slices.Backward(s.alerts) {
-		if (len(f.EventIDs) == 0 || slices.Contains(f.EventIDs, a.EventID)) && (f.Status == "" || f.Status == a.Status) && (f.Before == 0 || a.ID < f.Before) {
+		if (len(f.EventIDs) == 0 || slices.Contains(f.EventIDs, a.EventID)) && (f.Status == "" || f.Status == a.Status) &&
+			(f.Contact == "" || f.Contact == a.Contact) && (f.Channel == "" || f.Channel == a.Channel) && (f.MailID == 0 || f.MailID == a.MailID) && (f.Before == 0 || a.ID < f.Before) {
 			out = append(out, a)
 		}
 	}
@@ -280,6 +285,62 @@ func (s *fakeService) change(match func(*models.Event) bool, ack models.Ack) (ch
 	return changed, s.fail
 }
 
+func (s *fakeService) EmailAlert(_ context.Context, id int64) (models.EmailAlert, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return models.EmailAlert{}, s.fail
+	}
+	if id < 1 || id > int64(len(s.alerts)) {
+		return models.EmailAlert{}, fmt.Errorf("alert %d: %w", id, models.ErrNotFound)
+	}
+	return s.alerts[id-1], nil
+}
+
+func (s *fakeService) AlertAttempts(_ context.Context, id int64) ([]models.Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = id
+	return []models.Attempt{
+		{At: received, Status: models.EmailPending, Detail: "451 later", NextAttemptAt: received.Add(time.Minute)},
+		{At: received.Add(time.Minute), Status: models.EmailFailed, Detail: "550 no such <user>"},
+	}, s.fail
+}
+
+func (s *fakeService) RetryAlert(ctx context.Context, id int64, ack models.Ack) (models.EmailAlert, error) {
+	a, err := s.EmailAlert(ctx, id)
+	if err != nil {
+		return a, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acks = append(s.acks, ack)
+	if a.Status != models.EmailFailed {
+		return models.EmailAlert{}, models.ErrNotFailed
+	}
+	s.alerts[id-1].Status = models.EmailPending
+	return s.alerts[id-1], nil
+}
+
+func (s *fakeService) CountPending(_ context.Context, sel models.Cancellation, limit int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sel, s.limit = sel, limit
+	return min(s.pending, int64(limit)), s.fail
+}
+
+func (s *fakeService) CancelAlerts(_ context.Context, sel models.Cancellation, ack models.Ack) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sel == (models.Cancellation{}) {
+		return 0, &models.FieldError{Field: "contact", Reason: "or a source must be named"}
+	}
+	s.sel, s.acks = sel, append(s.acks, ack)
+	n := s.pending
+	s.pending = 0
+	return n, s.fail
+}
+
 // fakeSockets answers without a socket.
 type fakeSockets struct{}
 
@@ -312,8 +373,10 @@ func testOptions(t testing.TB, svc Service) Options {
 }
 
 // serve starts the whole handler on a real socket.
-func serve(t testing.TB, svc Service) *httptest.Server {
-	server := httptest.NewServer(New(testOptions(t, svc)))
+func serve(t testing.TB, svc Service) *httptest.Server { return serveOptions(t, testOptions(t, svc)) }
+
+func serveOptions(t testing.TB, options Options) *httptest.Server {
+	server := httptest.NewServer(New(options))
 	t.Cleanup(server.Close)
 	return server
 }

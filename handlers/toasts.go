@@ -35,16 +35,18 @@ const doneAge = 30
 
 // The things that an action can have done, as doneCookie spells them.
 const (
-	acked   = "acked"
-	unacked = "unacked"
-	sampled = "sampled"
+	acked     = "acked"
+	unacked   = "unacked"
+	sampled   = "sampled"
+	retried   = "retried"
+	cancelled = "cancelled"
 )
 
 // done is what an action did.
 type done struct {
-	what  string // acked, unacked or sampled
-	count int64  // how many events it changed
-	id    int64  // the event, when it is one
+	what  string // one of the words above
+	count int64  // how many events or alerts it changed
+	id    int64  // the event or alert, when it is one
 	undo  string // the body of the POST to /events/unack that undoes it; "" for none
 }
 
@@ -55,6 +57,14 @@ func (d done) toast(ctx context.Context) views.Toast {
 	switch {
 	case d.what == sampled:
 		t.Text = i18n.T(ctx, "toast.seeded")
+	case d.what == retried && d.count == 0:
+		t.Tone, t.Text = "info", i18n.T(ctx, "toast.retried.none", "ID", id)
+	case d.what == retried:
+		t.Text = i18n.T(ctx, "toast.retried", "ID", id)
+	case d.what == cancelled && d.count == 0:
+		t.Tone, t.Text = "info", i18n.T(ctx, "toast.cancelled.none")
+	case d.what == cancelled:
+		t.Text = i18n.T(ctx, "toast.cancelled", "Count", d.count)
 	case d.count == 0 && d.what == acked:
 		t.Tone, t.Text = "info", i18n.T(ctx, "toast.acked.none")
 	case d.count == 0:
@@ -108,7 +118,7 @@ func justDone(ctx context.Context, c echo.Context) []views.Toast {
 	d := done{what: kept.Get("what"), undo: kept.Get("undo")}
 	count, countErr := strconv.ParseInt(kept.Get("count"), 10, 64)
 	id, idErr := strconv.ParseInt(kept.Get("id"), 10, 64)
-	if countErr != nil || idErr != nil || count < 0 || !slices.Contains([]string{acked, unacked, sampled}, d.what) || !undoBodies.MatchString(d.undo) {
+	if countErr != nil || idErr != nil || count < 0 || !slices.Contains([]string{acked, unacked, sampled, retried, cancelled}, d.what) || !undoBodies.MatchString(d.undo) {
 		return nil // not written by answerDone
 	}
 	d.count, d.id = count, id

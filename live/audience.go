@@ -19,10 +19,10 @@ type audience struct {
 	section views.Section
 	lang    i18n.Lang
 	zone    *time.Location
-	filter  string             // which events, as query.Query.String says it
-	span    models.Range       // what the dashboard and the audit count
-	wall    int                // rows of a page on the wall; 0 for no wall
-	status  models.EmailStatus // the only emails shown; "" for all
+	filter  string       // which events, as query.Query.String says it
+	span    models.Range // what the dashboard and the audit count
+	wall    int          // rows of a page on the wall; 0 for no wall
+	outbox  query.Outbox // which emails
 }
 
 // The rows of a page on the wall: when ?rows= does not say, and at most.
@@ -53,9 +53,7 @@ func readAudience(r *http.Request, values url.Values, now time.Time) (audience, 
 	case views.SectionAudit:
 		a.span = readSpan(values)
 	case views.SectionAlerts:
-		if status := models.EmailStatus(values.Get("st")); status.Valid() {
-			a.status = status
-		}
+		a.outbox, _ = query.ParseOutbox(values)
 	default:
 		return audience{}, q, &models.FieldError{Field: "view", Reason: "names no live page"}
 	}

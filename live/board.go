@@ -118,7 +118,7 @@ func (b *board) header(ctx context.Context) (views.HeaderData, error) {
 		return views.HeaderData{}, err
 	}
 	w, err := b.readAttention(ctx)
-	return views.HeaderData{Critical: w.Critical, FailedEmails: stats.Email[models.EmailFailed]}, err
+	return views.HeaderOf(stats, w.Critical), err
 }
 
 // figures is all that pages of c count.

@@ -37,6 +37,7 @@ func (s *stage) join(ctx context.Context, v *viewer) {
 		s.panel.inbox.listen(true, func(id int64) { s.told = id })
 		s.panel.changes.listen(true)
 		s.health = s.source.Health()
+		s.countWaiting(ctx)
 		s.minute = s.panel.now().Truncate(time.Minute)
 		s.meter.add(time.Now(), 0)
 	}
@@ -145,7 +146,7 @@ func (s *stage) readCatchUp(ctx context.Context, c *crowd, key catchUp) (answer,
 		if parts, err = s.board.figures(ctx, c); err != nil {
 			return told, err
 		}
-		parts = append(parts, views.Notices(s.health, true))
+		parts = append(parts, views.Notices(s.health, s.waiting, true))
 	}
 	if c.section == views.SectionEvents {
 		parts = append(parts, views.Pill(0, [4]int64{}))

@@ -88,13 +88,15 @@ func (s *stage) composeChanges(ctx context.Context, f *frame, c *crowd, d *diges
 }
 
 // composeAlerts adds emails: new ones and older ones in their new state. A
-// page of one status is drawn whole, since emails leave it too.
+// page that asks for what changes in them is drawn whole, since emails leave
+// it too.
 func (s *stage) composeAlerts(ctx context.Context, f *frame, c *crowd, d *digest) {
-	if len(d.born)+len(d.lines) == 0 && !d.lost {
+	lines := slices.DeleteFunc(slices.Concat(d.born, d.lines), func(l views.AlertLine) bool { return !c.outbox.MayShow(&l.Alert) })
+	if len(lines) == 0 && !d.more && !d.lost {
 		return
 	}
-	if c.status != "" {
-		lines, err := s.alertLines(ctx, c.status)
+	if c.outbox.Moves() {
+		lines, err := s.alertLines(ctx, c.outbox)
 		if err != nil {
 			s.complain(ctx, err)
 			s.fallBehind(c)
@@ -106,7 +108,6 @@ func (s *stage) composeAlerts(ctx context.Context, f *frame, c *crowd, d *digest
 	if d.more || d.lost {
 		s.fallBehind(c)
 	}
-	lines := append(d.born[:len(d.born):len(d.born)], d.lines...)
 	if lines = lines[:min(len(lines), rowsPerFrame)]; len(lines) > 0 {
 		f.rows = views.AlertsFrame(lines, false)
 	}

@@ -136,7 +136,7 @@ func (p *panel) run(ctx context.Context, source Source) {
 			s.rowsDue = true
 			s.urgentDue = s.urgentDue || p.changes.acked()
 		case <-beat.C:
-			s.beat()
+			s.beat(ctx)
 		case <-frame.C:
 		}
 		if s.due(time.Now()) {

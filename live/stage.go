@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"alerthub/models"
+	"alerthub/query"
 	"alerthub/views"
 )
 
@@ -39,15 +40,21 @@ type stage struct {
 	nextFigures time.Time
 	minute      time.Time // of the figures
 
-	health models.Health // as last drawn
-	meter  meter
+	health  models.Health    // as last drawn
+	waiting views.HeaderData // in a pause, how many alerts wait, as last drawn
+	nextSay time.Time        // when that may be told anew
+	meter   meter
 
 	// What was read and rendered since the last frame: after a restart a
 	// thousand pages come back with the same question.
 	caughtUp map[catchUp]answer
 	tables   memo[table, []views.Row]
-	outbox   memo[models.EmailStatus, []views.AlertLine]
+	outbox   memo[query.Outbox, []views.AlertLine]
 }
+
+// sayGap is between two tellings of how many alerts wait: screen readers read
+// out each.
+const sayGap = 10 * time.Second
 
 func newStage(p *panel, source Source) *stage {
 	return &stage{
@@ -161,7 +168,7 @@ func (s *stage) count(ctx context.Context, c *crowd, figures, urgent bool) (part
 
 // beat tells everybody that the connection lives, and what is wrong when that
 // has changed. A new minute moves the figures.
-func (s *stage) beat() {
+func (s *stage) beat(ctx context.Context) {
 	s.asOf = s.panel.changes.asOf()
 	s.meter.add(time.Now(), s.panel.inbox.counted())
 	if len(s.crowds) > 0 && !s.panel.now().Truncate(time.Minute).Equal(s.minute) {
@@ -170,14 +177,33 @@ func (s *stage) beat() {
 	health := s.source.Health()
 	changed := !health.Equal(s.health)
 	s.health = health
+	if now := time.Now(); changed || !now.Before(s.nextSay) {
+		before := s.waiting
+		s.countWaiting(ctx)
+		changed, s.nextSay = changed || s.waiting != before, now.Add(sayGap)
+	}
 	s.forget()
 	for _, c := range s.crowds {
 		f := frame{beat: true}
 		if changed {
-			f.parts = append(f.parts, views.Notices(health, true))
+			f.parts = append(f.parts, views.Notices(health, s.waiting, true))
 		}
 		s.send(c, &f, false)
 	}
+}
+
+// countWaiting reads how many alerts wait while delivery pauses.
+func (s *stage) countWaiting(ctx context.Context) {
+	s.waiting = views.HeaderData{}
+	if len(s.health.Pauses) == 0 {
+		return
+	}
+	header, err := s.board.header(ctx)
+	if err != nil {
+		s.complain(ctx, err)
+		return
+	}
+	s.waiting.WaitingEmails, s.waiting.WaitingWebhooks = header.WaitingEmails, header.WaitingWebhooks
 }
 
 // render makes a message, or a part of one.

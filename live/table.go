@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"alerthub/models"
+	"alerthub/query"
 	"alerthub/views"
 )
 
@@ -28,7 +29,7 @@ func (s *stage) whole(ctx context.Context, c *crowd) (component, error) {
 		rows, err := s.table(ctx, c)
 		return views.MiniFrame(rows, s.told), err
 	case views.SectionAlerts:
-		lines, err := s.alertLines(ctx, c.status)
+		lines, err := s.alertLines(ctx, c.outbox)
 		return views.AlertsFrame(lines, true), err
 	}
 	return nil, nil
@@ -51,10 +52,12 @@ func (s *stage) table(ctx context.Context, c *crowd) ([]views.Row, error) {
 	})
 }
 
-// alertLines is the newest emails of a status with their events.
-func (s *stage) alertLines(ctx context.Context, status models.EmailStatus) ([]views.AlertLine, error) {
-	return s.outbox.get(status, func() ([]views.AlertLine, error) {
-		alerts, err := s.source.EmailAlerts(ctx, models.EmailFilter{Status: status, Limit: views.AlertsCap})
+// alertLines is the newest emails that o selects with their events.
+func (s *stage) alertLines(ctx context.Context, o query.Outbox) ([]views.AlertLine, error) {
+	return s.outbox.get(o, func() ([]views.AlertLine, error) {
+		f := o.Filter()
+		f.Limit = views.AlertsCap
+		alerts, err := s.source.EmailAlerts(ctx, f)
 		if err != nil || len(alerts) == 0 {
 			return nil, err
 		}

@@ -316,7 +316,7 @@ func AlertsFrame(lines []AlertLine, all bool) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, l := range lines {
-			templ_7745c5c3_Err = alertRow(l).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = alertRow(l, 0).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -83,7 +83,7 @@ func TestFrames_rowsAreThoseOfThePage(t *testing.T) {
 		frame := elements(template(t, render(ctx, t, AllFrame(rows, 1))), "tr")
 		mini := elements(parse(t, render(ctx, t, miniTable(rows, 1, MiniCap))), "tr")[1:]
 		miniFrame := elements(template(t, render(ctx, t, MiniFrame(rows, 1))), "tr")
-		alerts := elements(parse(t, render(ctx, t, alertTable(plainWords.alerts().Alerts))), "tr")[1:]
+		alerts := elements(parse(t, render(ctx, t, alertTable(plainWords.alerts().Alerts, 0))), "tr")[1:]
 		alertFrame := elements(template(t, render(ctx, t, AlertsFrame(plainWords.alerts().Alerts, true))), "tr")
 		for name, pair := range map[string][2][]*html.Node{"events": {page, frame}, "mini": {mini, miniFrame}, "alerts": {alerts, alertFrame}} {
 			if want, got := source(t, pair[0]), source(t, pair[1]); !slices.Equal(want, got) {

@@ -13,6 +13,7 @@ import (
 
 	"alerthub/i18n"
 	"alerthub/models"
+	"alerthub/query"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -31,7 +32,10 @@ func TestGolden(t *testing.T) {
 			"event-table":    eventTable(w.events(), 48213),
 			"no-events":      noEvents(EventsData{Query: w.query()}),
 			"drawer":         DrawerAside(w.drawer()),
-			"alert-table":    alertTable(w.alerts().Alerts),
+			"alert-table":    alertTable(w.alerts().Alerts, 902),
+			"alert-filters":  alertFilters(AlertsData{Query: query.Outbox{Status: models.EmailSent, Contact: w.contact}, Stats: testStats}),
+			"alert":          AlertAside(*w.opened("pending", 0)),
+			"alert-digest":   AlertAside(*w.digest()),
 			"form":           Form(EventForm{Key: "k", Severity: "info"}),
 			"preview":        previewCard(w.form(), CreateData{Recipients: []string{w.recipient}}),
 			"preview-routed": previewCard(w.form(), CreateData{Routed: true}),

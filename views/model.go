@@ -74,7 +74,19 @@ type Page struct {
 // HeaderData is what the header counts, over everything stored.
 type HeaderData struct {
 	Critical     int64 // criticals that nobody has acknowledged
-	FailedEmails int64
+	FailedAlerts int64
+
+	WaitingEmails, WaitingWebhooks int64 // to be delivered
+}
+
+// HeaderOf is what the header counts, critical of them criticals.
+func HeaderOf(stats models.Stats, critical int64) HeaderData {
+	return HeaderData{
+		Critical:     critical,
+		FailedAlerts: stats.Email[models.EmailFailed] + stats.Webhook[models.EmailFailed],
+
+		WaitingEmails: stats.Email[models.EmailPending], WaitingWebhooks: stats.Webhook[models.EmailPending],
+	}
 }
 
 // Toast is a short message that goes away, or is sent away.
@@ -138,13 +150,15 @@ type DrawerData struct {
 // AlertsData is the content of the email alerts page.
 type AlertsData struct {
 	Stats          models.Stats
-	Counts         models.Counts      // of the last 24 hours
-	Status         models.EmailStatus // the only one shown; "" for all
+	Counts         models.Counts // of the last 24 hours
+	Query          query.Outbox
+	Contacts       []string // the known ones
 	Alerts         []AlertLine
 	Before         int64 // the bound of an older page; 0 on the live one
 	Next           int64 // Before of the next older page; 0 when there is none
 	SMTPConfigured bool
 	Missing        []string // the settings that email lacks
+	Opened         *AlertData
 	At             time.Time
 }
 
@@ -217,10 +231,11 @@ func (f EventForm) Problems() int {
 
 // NameData asks who acknowledges, and carries on what was to be done.
 type NameData struct {
-	IDs   []string
-	Group bool   // each id stands for its group
-	Next  string // the page to go back to
-	Error string // in the reader's language
+	IDs    []string
+	Group  bool   // each id stands for its group
+	Action string // where the form goes; "" when IDs say that
+	Next   string // the page to go back to
+	Error  string // in the reader's language
 }
 
 // AckAllData asks before everything that a filter selects is acknowledged.

@@ -95,6 +95,17 @@ func channelWord(c models.Channel) string {
 	return string(c)
 }
 
+// deliveryWord is the channel that an alert goes out by.
+func deliveryWord(ctx context.Context, channel string) string {
+	switch channel {
+	case models.DeliveryEmail:
+		return i18n.T(ctx, "col.email")
+	case models.DeliveryWebhook:
+		return i18n.T(ctx, "channel.webhook")
+	}
+	return channel
+}
+
 func statusWord(ctx context.Context, s models.EmailStatus) string {
 	switch s {
 	case models.EmailSent:

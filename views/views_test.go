@@ -58,7 +58,7 @@ func (w words) acked(id int64) models.Event {
 
 func (w words) alert(id int64, status string) models.EmailAlert {
 	return models.EmailAlert{
-		ID: id, EventID: 48213, CreatedAt: at, Recipient: w.recipient, Status: models.EmailStatus(status),
+		ID: id, EventID: 48213, CreatedAt: at, Channel: models.DeliveryEmail, Recipient: w.recipient, Status: models.EmailStatus(status),
 		Detail: w.detail, Attempts: 1, NextAttemptAt: at.Add(time.Minute), UpdatedAt: at,
 	}
 }
@@ -67,6 +67,13 @@ func (w words) alert(id int64, status string) models.EmailAlert {
 func (w words) routed(id int64, status string) models.EmailAlert {
 	a := w.alert(id, status)
 	a.Contact = w.contact
+	return a
+}
+
+// hooked is an alert by webhook, which has failed.
+func (w words) hooked(id int64) models.EmailAlert {
+	a := w.routed(id, "failed")
+	a.Channel = models.DeliveryWebhook
 	return a
 }
 
@@ -126,8 +133,37 @@ func (w words) drawer() DrawerData {
 func (w words) alerts() AlertsData {
 	return AlertsData{
 		Stats: testStats, Counts: testCounts, Next: 901, SMTPConfigured: true, At: now,
-		Alerts: []AlertLine{{w.routed(902, w.status), w.event(48213)}, {Alert: w.alert(901, "pending")}},
+		Alerts:   []AlertLine{{w.routed(902, w.status), w.event(48213)}, {Alert: w.alert(901, "pending")}, {Alert: w.hooked(900)}},
+		Contacts: []string{w.contact, "noc"},
 	}
+}
+
+// opened is an alert with everything that can be told of one.
+func (w words) opened(status string, mail int64) *AlertData {
+	d := &AlertData{AlertLine: AlertLine{w.routed(902, status), w.event(48213)}, Query: query.Outbox{Contact: w.contact}}
+	d.Alert.MailID, d.Alert.Channel = mail, models.DeliveryWebhook
+	d.Attempts = []models.Attempt{
+		{At: at.Add(-24 * time.Hour), Status: models.EmailPending, Detail: w.detail, NextAttemptAt: at},
+		{At: at, Status: models.EmailFailed, Detail: w.detail},
+		{At: at, Status: models.EmailPending, Detail: "to be tried again: " + w.name, NextAttemptAt: at},
+		{At: at, Status: models.EmailSent, Detail: w.detail},
+	}
+	return d
+}
+
+// digest is an alert whose message tells of others too.
+func (w words) digest() *AlertData {
+	d := w.opened("failed", 902)
+	d.Others, d.Many = 999, true
+	d.Told = []AlertLine{{w.routed(901, "digested"), w.event(48212)}, {Alert: w.routed(900, "failed")}}
+	return d
+}
+
+func (w words) paused() models.Health {
+	return models.Health{Email: w.health, Pauses: []models.Pause{
+		{Lane: models.Lane{Channel: models.DeliveryEmail}, Reason: w.health, Since: at},
+		{Lane: models.Lane{Channel: models.DeliveryWebhook, Contact: w.contact, Recipient: w.recipient}, Reason: w.health, Since: at.Add(-24 * time.Hour)},
+	}}
 }
 
 var testCounts = models.Counts{Event: [4][2]int64{{13000, 2391}, {2500, 104}, {380, 23}, {22, 7}}, Email: [6]int64{418, 9, 5, 2}}
@@ -161,7 +197,7 @@ func testSeries(r models.Range) models.Series {
 func testPage(ctx context.Context, s Section, live bool) Page {
 	p := Page{
 		Title: section(ctx, s), Section: s, Refresh: live && (s == SectionDashboard || s == SectionEvents),
-		Theme: "light", OtherURL: "?lang=es", Version: "1.2.3", Header: HeaderData{Critical: 3, FailedEmails: 9},
+		Theme: "light", OtherURL: "?lang=es", Version: "1.2.3", Header: HeaderData{Critical: 3, FailedAlerts: 9},
 		Assets: Assets{
 			Stylesheet: "/static/panel.css", Script: "/static/all.js",
 			Favicon: "/static/favicon.svg", FaviconAlert: "/static/alert.svg", FaviconOffline: "/static/offline.svg",
@@ -185,8 +221,8 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 	missing.Title = ErrorTitle(ctx, 404)
 	wall := page(SectionDashboard, true)
 	wall.Wall = true
-	told := page(SectionEvents, true)
-	told.Toasts, told.Name = []Toast{{Tone: "success", Text: w.message, Undo: "id=12"}, {Tone: "error", Text: w.message}}, w.name
+	toasted := page(SectionEvents, true)
+	toasted.Toasts, toasted.Name = []Toast{{Tone: "success", Text: w.message, Undo: "id=12"}, {Tone: "error", Text: w.message}}, w.name
 	clear := w.dashboard()
 	clear.Attention, clear.Alerts, clear.Sources, clear.LastCritical = models.Attention{}, nil, nil, at.Add(-6*time.Hour)
 	none, older, opened, cut, fixed := w.events(), w.events(), w.events(), w.events(), w.events()
@@ -202,7 +238,15 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 	openedAcked.Drawer = &ackedDrawer
 	unset, oldAlerts := w.alerts(), w.alerts()
 	unset.SMTPConfigured, unset.Missing = false, []string{"SMTP_HOST"}
-	oldAlerts.Before, oldAlerts.Status = 950, models.EmailFailed
+	oldAlerts.Before, oldAlerts.Query = 950, query.Outbox{Status: models.EmailFailed}
+	filtered, waiting, told, bare := w.alerts(), w.alerts(), w.alerts(), w.alerts()
+	filtered.Query = query.Outbox{Status: models.EmailPending, Channel: models.DeliveryWebhook, Contact: w.contact, Mail: 902}
+	filtered.Alerts, filtered.Contacts = nil, nil
+	waiting.Opened, told.Opened, bare.Opened = w.opened("pending", 0), w.opened("digested", 900), &AlertData{AlertLine: AlertLine{Alert: w.alert(901, "skipped")}}
+	digest := w.alerts()
+	digest.Opened = w.digest()
+	paused := page(SectionAlerts, true)
+	paused.Health, paused.Header.WaitingEmails, paused.Header.WaitingWebhooks = w.paused(), 12, 1
 	surround := CreateData{Samples: testSamples, Sources: []string{w.source}, Recipients: []string{w.recipient}, Panels: 3, MaxImport: 5e6}
 	file := ImportData{Import: models.Import{Token: "t", Name: w.message, Size: 61000, State: models.ImportChecked, Events: 214, Emails: 9, From: at, To: now, Kept: 200, Renumbered: 14}}
 	refused, running, ended, failed := file, file, file, file
@@ -215,7 +259,7 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 		"dashboard-clear": Dashboard(page(SectionDashboard, true), clear),
 		"dashboard-first": Dashboard(page(SectionDashboard, true), DashboardData{Kpi: w.kpi(), FirstRun: true, Samples: testSamples}),
 		"wall":            Wall(wall, w.dashboard()),
-		"events":          Events(told, w.events()),
+		"events":          Events(toasted, w.events()),
 		"events-first":    Events(page(SectionEvents, true), EventsData{FirstRun: true, Samples: testSamples}),
 		"events-none":     Events(page(SectionEvents, true), none),
 		"events-older":    Events(page(SectionEvents, false), older),
@@ -227,6 +271,15 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 		"alerts-first":    Alerts(page(SectionAlerts, true), AlertsData{}),
 		"alerts-unset":    Alerts(page(SectionAlerts, true), unset),
 		"alerts-older":    Alerts(page(SectionAlerts, false), oldAlerts),
+		"alerts-filtered": Alerts(page(SectionAlerts, true), filtered),
+		"alerts-waiting":  Alerts(page(SectionAlerts, true), waiting),
+		"alerts-told":     Alerts(page(SectionAlerts, true), told),
+		"alerts-digest":   Alerts(page(SectionAlerts, true), digest),
+		"alerts-bare":     Alerts(paused, bare),
+		"cancel":          ConfirmCancel(page(SectionAlerts, false), CancelData{models.Cancellation{Contact: w.contact, Source: w.source}, 12, false}),
+		"cancel-many":     ConfirmCancel(page(SectionAlerts, false), CancelData{models.Cancellation{Source: w.source}, 10000, true}),
+		"cancel-none":     ConfirmCancel(page(SectionAlerts, false), CancelData{models.Cancellation{Contact: w.contact}, 0, false}),
+		"name-retry":      AskName(page(SectionAlerts, false), NameData{Action: "/alerts/902/retry", Next: "/alerts"}),
 		"audit":           Audit(page(SectionAudit, true), testAudit),
 		"audit-ill":       Audit(ill, AuditData{}),
 		"create":          Create(page(SectionCreate, false), w.form(), surround),
@@ -271,7 +324,8 @@ func frames(w words) map[string]templ.Component {
 		"srcs-none":     SourcesCard(nil, models.Series{}, true),
 		"alert-figures": AlertFigures(w.alerts(), true),
 		"audit-tables":  AuditTables(testAudit, true),
-		"notices":       Notices(models.Health{Storage: "disk full", Email: w.health}, true),
+		"notices":       Notices(models.Health{Storage: "disk full", Email: w.health}, HeaderData{}, true),
+		"paused":        Notices(w.paused(), HeaderData{WaitingEmails: 1234, WaitingWebhooks: 1}, true),
 		"pill":          Pill(23, [4]int64{20, 2, 0, 1}),
 		"pill-none":     Pill(0, [4]int64{}),
 		"news":          NewsFlash([]models.Event{w.event(48213), w.event(48212)}),

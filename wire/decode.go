@@ -89,6 +89,25 @@ func DecodeAck(raw []byte) (by string, err error) {
 	return ack.By, nil
 }
 
+// DecodeCancellation reads which pending alerts are to be cancelled and who
+// wants that, {"contact":"name","source":"name","by":"name"}, by the same rules
+// as Decode. What is not there is "".
+func DecodeCancellation(raw []byte) (sel models.Cancellation, by string, err error) {
+	raw = bytes.ToValidUTF8(bytes.TrimSpace(raw), []byte("\uFFFD"))
+	if len(raw) == 0 || raw[0] != '{' {
+		return sel, "", models.ErrInvalidJSON
+	}
+	var asked struct {
+		Contact string `json:"contact"`
+		Source  string `json:"source"`
+		By      string `json:"by"`
+	}
+	if err := json.Unmarshal(raw, &asked, lenientText); err != nil {
+		return sel, "", decodeError(raw, err)
+	}
+	return models.Cancellation{Contact: asked.Contact, Source: asked.Source}, asked.By, nil
+}
+
 // decodeError tells a member of the wrong type in a well-formed object from
 // bytes that are no object at all.
 func decodeError(raw []byte, err error) error {

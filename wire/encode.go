@@ -52,6 +52,25 @@ type EmailAlert struct {
 	MailID        *int64  `json:"mail_id"`         // the alert whose message tells of this one; null before one does
 }
 
+// Attempt is one try to deliver the message that tells of an alert.
+type Attempt struct {
+	At            string  `json:"at"`     // models.TimeLayout
+	Status        string  `json:"status"` // what the alert became by it
+	Detail        *string `json:"detail"` // the other side's words
+	NextAttemptAt *string `json:"next_attempt_at"`
+}
+
+// FromAttempts makes the shown form of attempts; never nil.
+func FromAttempts(attempts []models.Attempt) []Attempt {
+	out := make([]Attempt, len(attempts))
+	for i, a := range attempts {
+		out[i] = Attempt{
+			At: models.FormatTime(a.At), Status: string(a.Status), Detail: orNull(a.Detail), NextAttemptAt: timeOrNull(a.NextAttemptAt),
+		}
+	}
+	return out
+}
+
 // FromEvent makes the shown form of e.
 func FromEvent(e models.Event) Event {
 	return Event{

@@ -160,7 +160,7 @@ func (a *App) Start() {
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
 			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, SMTPMissing: a.settings.SMTP.Missing(),
-			Recipients: a.settings.SMTP.recipients(), Routed: a.settings.SMTP.Routes != nil, Version: version,
+			Recipients: a.settings.SMTP.recipients(), Routed: a.settings.SMTP.Routes != nil, Contacts: a.contacts(), Version: version,
 		},
 	}
 	a.onStop("doors", a.closeDoors)

@@ -95,3 +95,13 @@ func (s Settings) contact(name string) (models.Contact, bool) {
 	}
 	return s.SMTP.Routes.Contact(name)
 }
+
+// contacts are the names of all contacts.
+func (a *App) contacts() (names []string) {
+	if rules := a.settings.SMTP.Routes; rules != nil {
+		for i := range rules.Contacts {
+			names = append(names, rules.Contacts[i].Name)
+		}
+	}
+	return names
+}
