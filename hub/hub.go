@@ -36,11 +36,7 @@ type Store interface {
 	EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models.EmailAlert, error)
 	Stats(ctx context.Context) (models.Stats, error)
 
-	// What people do to the outbox; package store documents each method.
-	Attempts(ctx context.Context, id int64) ([]models.Attempt, error)
-	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
-	CountPending(ctx context.Context, sel models.Cancellation, limit int) (int64, error)
-	Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (int64, error)
+	Outbox
 
 	// Acknowledge and its kin return the events that they changed, as stored
 	// now, also with an error half way.

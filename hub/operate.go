@@ -7,6 +7,15 @@ import (
 	"alerthub/models"
 )
 
+// Outbox is what people ask of alerts and do to them; package store documents
+// each method.
+type Outbox interface {
+	Attempts(ctx context.Context, id int64) ([]models.Attempt, error)
+	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
+	CountPending(ctx context.Context, sel models.Cancellation, limit int) (int64, error)
+	Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (int64, error)
+}
+
 // EmailAlert returns one row of the outbox, or models.ErrNotFound.
 func (h *Hub) EmailAlert(ctx context.Context, id int64) (models.EmailAlert, error) {
 	list, err := h.store.EmailAlerts(ctx, models.EmailFilter{Before: id + 1, Limit: 1})
