@@ -55,12 +55,8 @@ func alertFilter(rawQuery string) (models.EmailFilter, error) {
 
 // getAlert answers one alert with the tries of the message that tells of it.
 func (h *Handler) getAlert(c echo.Context) error {
-	id, err := pathID(c)
-	if err != nil {
-		return err
-	}
 	ctx := c.Request().Context()
-	alert, err := h.svc.EmailAlert(ctx, id)
+	alert, err := h.alertOf(ctx, c)
 	if err != nil {
 		return err
 	}

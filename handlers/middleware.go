@@ -72,7 +72,8 @@ func plainRequestID(next echo.HandlerFunc) echo.HandlerFunc {
 func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
 // logRequest writes one line a request. What machines ask all the time is
-// debug output: ingest (the hub and /metrics count it), probes, files, sockets.
+// debug output: ingest (the hub and /metrics count it), probes, files, sockets,
+// pages that follow an alert.
 func (h *Handler) logRequest(c echo.Context, v middleware.RequestLoggerValues) error {
 	level := slog.LevelInfo
 	switch {
@@ -104,7 +105,7 @@ func quiet(c echo.Context) bool {
 	case pathEvents:
 		return c.Request().Method == http.MethodPost
 	default:
-		return isSocket(path) || strings.HasPrefix(path, "/static/")
+		return wants(c, "alert") || isSocket(path) || strings.HasPrefix(path, "/static/")
 	}
 }
 

@@ -179,6 +179,11 @@ func TestAlert_IsAnsweredWhenItHasChanged(t *testing.T) {
 	if status, text := ask(); status != 200 || !strings.HasPrefix(text, "<aside") || !strings.HasSuffix(strings.TrimSpace(text), "</aside>") {
 		t.Errorf("with news: %d %s", status, text)
 	}
+	svc.fail = models.ErrUnavailable // every two seconds: no toast
+	if status, text := ask(); status != 204 || text != "" {
+		t.Errorf("when it cannot be read: %d %s", status, text)
+	}
+	svc.fail = nil
 	if answer, text := send(t, server, "GET", news, ""); answer.StatusCode != 200 || !strings.Contains(text, "<html") {
 		t.Errorf("as a page: %d", answer.StatusCode)
 	}

@@ -103,30 +103,50 @@ func (h *Handler) alertLines(ctx context.Context, alerts []models.EmailAlert) ([
 }
 
 // getAlertPage shows one alert beside the list that it was opened from. To
-// htmx it answers the alert alone, and nothing while it is as ?seen= says.
+// htmx it answers the alert alone.
 func (h *Handler) getAlertPage(c echo.Context) error {
 	ctx := reader(c)
-	id, err := pathID(c)
+	if wants(c, "alert") {
+		return h.alertNews(ctx, c)
+	}
+	alert, err := h.alertOf(ctx, c)
 	if err != nil {
 		return err
-	}
-	alert, err := h.svc.EmailAlert(ctx, id)
-	if err != nil {
-		return err
-	}
-	part := wants(c, "alert")
-	if part && c.QueryParam("seen") == models.FormatTime(alert.UpdatedAt) {
-		return c.NoContent(http.StatusNoContent)
 	}
 	d, err := h.openAlert(ctx, alert)
 	if err != nil {
 		return err
 	}
 	d.Query = alertsOf(c)
-	if part {
-		return render(ctx, c, http.StatusOK, views.AlertAside(d))
+	return h.showAlerts(ctx, c, i18n.T(ctx, "alert.title", "ID", itoa(alert.ID)), views.AlertsData{Query: d.Query, Opened: &d})
+}
+
+// alertOf is the alert that an address names.
+func (h *Handler) alertOf(ctx context.Context, c echo.Context) (models.EmailAlert, error) {
+	id, err := pathID(c)
+	if err != nil {
+		return models.EmailAlert{}, err
 	}
-	return h.showAlerts(ctx, c, i18n.T(ctx, "alert.title", "ID", itoa(id)), views.AlertsData{Query: d.Query, Opened: &d})
+	return h.svc.EmailAlert(ctx, id)
+}
+
+// alertNews answers a page that follows an alert: nothing while it is as ?seen=
+// says. It asks every two seconds, so that a failure is no news either.
+func (h *Handler) alertNews(ctx context.Context, c echo.Context) error {
+	alert, err := h.alertOf(ctx, c)
+	if err == nil && c.QueryParam("seen") == models.FormatTime(alert.UpdatedAt) {
+		return c.NoContent(http.StatusNoContent)
+	}
+	var d views.AlertData
+	if err == nil {
+		d, err = h.openAlert(ctx, alert)
+	}
+	if err != nil {
+		h.logger.Debug("a page cannot follow its alert", "error", err)
+		return c.NoContent(http.StatusNoContent)
+	}
+	d.Query = alertsOf(c)
+	return render(ctx, c, http.StatusOK, views.AlertAside(d))
 }
 
 // openAlert reads what is known of an alert: the tries of its message, and what

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -28,6 +29,47 @@ func TestEvent_AcknowledgementIsTold(t *testing.T) {
 	} {
 		if got, err := wire.Marshal(tt.shown); err != nil || string(got) != tt.want {
 			t.Errorf("%s: %s, %v\nwant %s", name, got, err, tt.want)
+		}
+	}
+}
+
+func TestAttempts_AreTold(t *testing.T) {
+	at := time.Date(2026, 11, 23, 18, 30, 0, 123456000, time.UTC)
+	got, err := wire.Marshal(wire.FromAttempts([]models.Attempt{
+		{At: at, Status: models.EmailPending, Detail: "451 later", NextAttemptAt: at.Add(time.Minute)},
+		{At: at.Add(time.Minute), Status: models.EmailSent},
+	}))
+	const want = `[{"at":"2026-11-23T18:30:00.123456Z","status":"pending","detail":"451 later","next_attempt_at":"2026-11-23T18:31:00.123456Z"},` +
+		`{"at":"2026-11-23T18:31:00.123456Z","status":"sent","detail":null,"next_attempt_at":null}]`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v\nwant %s", got, err, want)
+	}
+	if none, err := wire.Marshal(wire.FromAttempts(nil)); string(none) != "[]" || err != nil {
+		t.Errorf("none: %s, %v", none, err)
+	}
+}
+
+func TestDecodeCancellation(t *testing.T) {
+	for body, want := range map[string]struct {
+		sel models.Cancellation
+		by  string
+	}{
+		`{"contact":"noc","source":"sw-1","by":"Ana","more":[1]}`: {models.Cancellation{Contact: "noc", Source: "sw-1"}, "Ana"},
+		" {\"source\":\"\xff\"}\n":                                {models.Cancellation{Source: "\uFFFD"}, ""},
+		`{"contact":null,"Source":"x"}`:                           {},
+		`{}`:                                                      {},
+	} {
+		if sel, by, err := wire.DecodeCancellation([]byte(body)); sel != want.sel || by != want.by || err != nil {
+			t.Errorf("%s: %+v by %q, %v", body, sel, by, err)
+		}
+	}
+	for body, field := range map[string]string{
+		`{"contact":1}`: "contact", `{"source":[]}`: "source", `{"by":{}}`: "by", `{"by":"a","by":"b"}`: "", `{`: "", ``: "", `[]`: "", `"noc"`: "",
+	} {
+		_, _, err := wire.DecodeCancellation([]byte(body))
+		var wrong *models.FieldError
+		if errors.As(err, &wrong) != (field != "") || field != "" && wrong.Field != field || field == "" && !errors.Is(err, models.ErrInvalidJSON) {
+			t.Errorf("%s: %v, want one about %q", body, err, field)
 		}
 	}
 }
