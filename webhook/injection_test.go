@@ -231,7 +231,7 @@ func TestGeneric_TellsEventsAsTheyAre(t *testing.T) {
 }
 
 // longest are texts that take most room: in bytes, in escapes, in UTF-16.
-var longest = []string{"&", "\\", "\"", "𝄞", "\u2028", "*", "é", "{", "a\n"}
+var longest = []string{"&", "\\", "\"", "𝄞", "\u2028", "*", "é", "{", "a\n", "\n"}
 
 func TestCompose_StaysWithinTheBounds(t *testing.T) {
 	chars := func(s string) int { return len(utf16.Encode([]rune(s))) }
@@ -278,6 +278,16 @@ func TestCompose_StaysWithinTheBounds(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestDiscord_TitleIsCut(t *testing.T) {
+	c, err := composeDiscord(letter{title: strings.Repeat("*", 300)}, models.Webhook{}, models.Notice{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if title := c.body.(discordBody).Embeds[0].Title; title != strings.Repeat(`\*`, 127)+"…" {
+		t.Errorf("title %q", title)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +17,15 @@ import (
 	"alerthub/models"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http looks at the environment once: see TestSend_UsesNoProxy.
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		os.Setenv(name, "http://127.0.0.1:1")
+	}
+	os.Unsetenv("NO_PROXY")
+	os.Unsetenv("no_proxy")
+	goleak.VerifyTestMain(m)
+}
 
 // born is when the tests' events happened.
 var born = time.Date(2026, 11, 23, 18, 26, 0, 123456000, time.UTC)

@@ -40,7 +40,7 @@ type slackElement struct {
 func composeSlack(l letter, w models.Webhook, _ models.Notice) (call, error) {
 	left := maxSlack
 	text := func(s string) slackElement {
-		s = escaped(s, min(left, maxSlackText), slackEscape)
+		s = escaped(s, maxSlackText, slackEscape)
 		left -= units(s)
 		return slackElement{Type: "text", Text: s}
 	}
