@@ -51,8 +51,8 @@ func noSecrets(t *testing.T, s *scripted) {
 
 func TestSend_ClassesEveryFaultAtEveryStage(t *testing.T) {
 	cert, roots := certificate(t, nil)
-	const limit = 250 * time.Millisecond
-	timeout := "no answer within 250ms"
+	const limit = 600 * time.Millisecond
+	timeout := "no answer within 600ms"
 	closed := "the server closed the connection"
 	for _, stage := range []struct {
 		name, words string
