@@ -31,6 +31,8 @@ type Store interface {
 	Unacknowledge(ctx context.Context, ids []int64) ([]models.Event, error)
 	Attention(ctx context.Context, limit int) (models.Attention, error)
 	Series(ctx context.Context, w models.Window) (models.Series, error)
+	SaveCanary(ctx context.Context, c models.Canary) (models.Canary, error)
+	Canaries(ctx context.Context) ([]models.Canary, error)
 }
 
 // Outbox is what is asked of storage to deliver alerts.
@@ -95,6 +97,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"events are found by their ids", eventsByID},
 		{"counters and series equal a recount after any operations", recount},
 		{"a series counts by its bars, now and long ago", seriesBars},
+		{"canaries are kept, the newest and the last that came through", canaries},
 		{"writers and readers do not disturb each other", concurrency},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
