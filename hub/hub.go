@@ -10,7 +10,6 @@ package hub
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -202,12 +201,12 @@ func New(store Store, live Live, mail Mail, cfg Config) *Hub {
 // or models.ErrUnavailable, none stored; or its context's error: the outcome
 // is unknown.
 func (h *Hub) Submit(ctx context.Context, drafts []models.Draft) (wait func(context.Context) ([]models.Receipt, error), err error) {
-	return h.submit(ctx, drafts, 0)
+	return h.submit(ctx, drafts, h.cfg.Escalation, 0)
 }
 
-// submit is Submit for a caller that waits for room no longer than most, if
-// that is not 0.
-func (h *Hub) submit(ctx context.Context, drafts []models.Draft, most time.Duration) (wait func(context.Context) ([]models.Receipt, error), err error) {
+// submit is Submit with another escalation, for a caller that waits for room
+// no longer than most, if that is not 0.
+func (h *Hub) submit(ctx context.Context, drafts []models.Draft, escalation func(models.Draft) []models.NewAlert, most time.Duration) (wait func(context.Context) ([]models.Receipt, error), err error) {
 	if len(drafts) == 0 {
 		return func(context.Context) ([]models.Receipt, error) { return nil, nil }, nil
 	}
@@ -223,7 +222,7 @@ func (h *Hub) submit(ctx context.Context, drafts []models.Draft, most time.Durat
 	now := h.cfg.Now().UTC().Truncate(time.Microsecond)
 	g := &group{records: make([]models.Record, len(drafts)), done: make(chan struct{})}
 	for i, d := range drafts {
-		g.records[i] = models.Record{Draft: d, ReceivedAt: now, Alerts: h.cfg.Escalation(d)}
+		g.records[i] = models.Record{Draft: d, ReceivedAt: now, Alerts: escalation(d)}
 	}
 	h.queued.Add(int64(len(drafts)))
 	h.queue <- g
@@ -290,24 +289,6 @@ func (g *group) wait(ctx context.Context) ([]models.Receipt, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-}
-
-// Register is Submit and wait for a caller that somebody waits for: it is busy
-// after Config.RegisterPatience already.
-//
-// Errors: models.ErrBusy, models.ErrClosed and models.ErrUnavailable mean that
-// nothing was stored; models.ErrUnknown that the context ended before the
-// outcome was known.
-func (h *Hub) Register(ctx context.Context, drafts []models.Draft) ([]models.Receipt, error) {
-	wait, err := h.submit(ctx, drafts, h.cfg.RegisterPatience)
-	if err != nil {
-		return nil, err
-	}
-	receipts, err := wait(ctx)
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w", models.ErrUnknown, err)
-	}
-	return receipts, err
 }
 
 // Close refuses new submissions. What was accepted is still committed and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,7 @@ type fakeStore struct {
 	fail   error
 	events []models.Event
 	sizes  []int
+	alerts [][]models.NewAlert // by event
 }
 
 func (s *fakeStore) setFail(err error) {
@@ -54,6 +56,7 @@ func (s *fakeStore) InsertBatch(_ context.Context, records []models.Record) ([]m
 		}
 		s.events = append(s.events, e)
 		receipts[i].Event = e
+		s.alerts = append(s.alerts, r.Alerts)
 		for _, a := range r.Alerts {
 			receipts[i].Alerts = append(receipts[i].Alerts, models.EmailAlert{EventID: e.ID, Recipient: a.Recipient, Status: a.Status, Detail: a.Detail})
 		}
@@ -422,6 +425,47 @@ func TestHub_AsksWhoIsToldOfEveryEvent(t *testing.T) {
 	}
 	if mail.woken != 1 {
 		t.Errorf("mailer woken %d times, want once", mail.woken)
+	}
+}
+
+func TestHub_RegisterFor(t *testing.T) {
+	mail := func(contact, to string) models.NewAlert {
+		return models.NewAlert{Contact: contact, Recipient: to, Status: models.EmailPending}
+	}
+	hook := models.NewAlert{Contact: "b", Channel: models.DeliveryWebhook, Recipient: "b@example.net", Status: models.EmailPending}
+	b := mail("b", "b@example.net")
+	b.Channel = models.DeliveryEmail
+	nobody := models.NewAlert{Status: models.EmailSkipped, Detail: "no route matches"}
+	for name, tt := range map[string]struct{ rule, more, want []models.NewAlert }{
+		"both":                         {[]models.NewAlert{mail("a", "a@example.net")}, []models.NewAlert{b}, []models.NewAlert{b, mail("a", "a@example.net")}},
+		"an address of both, once":     {[]models.NewAlert{mail("a", "a@example.net"), mail("b", "b@example.net")}, []models.NewAlert{b}, []models.NewAlert{b, mail("a", "a@example.net")}},
+		"the address of another":       {[]models.NewAlert{mail("a", "b@example.net")}, []models.NewAlert{b}, []models.NewAlert{b, mail("a", "b@example.net")}},
+		"the name of another channel":  {[]models.NewAlert{mail("b", "b@example.net")}, []models.NewAlert{hook}, []models.NewAlert{hook, mail("b", "b@example.net")}},
+		"somebody, in place of nobody": {[]models.NewAlert{nobody}, []models.NewAlert{b}, []models.NewAlert{b}},
+		"the rule alone":               {[]models.NewAlert{nobody}, nil, []models.NewAlert{nobody}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule := slices.Clone(tt.rule)
+			store := &fakeStore{}
+			h, _, _, stop := start(t, store, hub.Config{Escalation: func(models.Draft) []models.NewAlert { return tt.rule }})
+			defer stop()
+			receipt, err := h.RegisterFor(t.Context(), drafts("failing")[0], tt.more)
+			if err != nil || receipt.Event.Message != "failing" || len(store.alerts) != 1 {
+				t.Fatalf("%+v, %v", receipt, err)
+			}
+			if diff := cmp.Diff(tt.want, store.alerts[0]); diff != "" {
+				t.Errorf("alerts (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(rule, tt.rule); diff != "" {
+				t.Errorf("the rule's alerts were changed:\n%s", diff)
+			}
+		})
+	}
+	store := &fakeStore{fail: models.ErrUnavailable}
+	h, _, _, stop := start(t, store, hub.Config{})
+	defer stop()
+	if _, err := h.RegisterFor(t.Context(), drafts("failing")[0], []models.NewAlert{b}); !errors.Is(err, models.ErrUnavailable) {
+		t.Errorf("with a store that fails: %v", err)
 	}
 }
 
