@@ -386,6 +386,9 @@ func (l *lane) finish(ctx context.Context) error {
 	if err == nil && l.ofDigest && u.Status != models.EmailPending {
 		l.settling = &alert
 	}
+	if err == nil && u.Status == models.EmailFailed && l.cfg.Failed != nil {
+		l.cfg.Failed(alert)
+	}
 	if l.route.Channel == models.DeliveryEmail {
 		switch u.Status {
 		case models.EmailSent:

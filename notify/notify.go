@@ -60,6 +60,11 @@ type Config struct {
 	// false for one that is not known any more, whose rows are skipped.
 	Contact func(name string) (models.Contact, bool)
 
+	// Failed, if set, is told of each message that an attempt ended as failed,
+	// after that was recorded: the row that carries it. It is called by the
+	// lanes, concurrently, and must not block.
+	Failed func(models.EmailAlert)
+
 	AttemptTimeout time.Duration // the longest one attempt may take: 30 s
 	MaxAge         time.Duration // of a row, after which it fails: 24 h
 

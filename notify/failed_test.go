@@ -1,0 +1,44 @@
+package notify_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"alerthub/models"
+)
+
+// Who watches delivery is told of messages that failed, once they are recorded
+// as such, and of no others.
+func TestRun_TellsOfFailedMessages(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		gone := &models.Fault{Words: "550 no such user", Permanent: true}
+		b.server.does(func(_ context.Context, n models.Notice) (string, error) {
+			switch n.Alert.Recipient {
+			case "gone@example.net":
+				return "", gone
+			case "grey@example.net":
+				return "", later
+			}
+			return "250 queued", nil
+		})
+		var told []models.EmailAlert
+		b.cfg.Failed = func(a models.EmailAlert) {
+			if stored := b.row(a.ID); stored.Status != models.EmailFailed {
+				t.Errorf("told of %+v while it is stored as %+v", a, stored)
+			}
+			told = append(told, a)
+		}
+		b.start()
+		rows := b.add("sw-1", models.SeverityError, to("ops@example.net"), to("gone@example.net"), to("grey@example.net"))
+		pass(0)
+		if len(told) != 1 {
+			t.Fatalf("told of %+v, want the one that failed", told)
+		}
+		want := b.row(rows[1].ID)
+		if diff := cmp.Diff(want, told[0]); diff != "" {
+			t.Errorf("told (-stored +told):\n%s", diff)
+		}
+	})
+}
