@@ -1,9 +1,6 @@
 package models
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // The sources of the events that the hub itself reports.
 const (
@@ -28,9 +25,6 @@ func CanaryStages() []CanaryStage {
 	return []CanaryStage{CanaryDoor, CanaryStored, CanaryRouted, CanaryDelivered}
 }
 
-// ErrCanaryRunning: another canary is under way.
-var ErrCanaryRunning = errors.New("another canary is under way")
-
 // Canary is one try whether an event comes through the hub to a person.
 type Canary struct {
 	ID      int64 // 0 while it is not stored
@@ -38,17 +32,17 @@ type Canary struct {
 	EndedAt time.Time   // zero while it is under way
 	EventID int64       // 0 while it is not known
 	Stage   CanaryStage // the one it is at, or failed at
-	Detail  string      // why it failed; while it is delivered, what it waits for
+	Detail  string      // why it failed
 }
 
 // Running reports whether c is under way.
-func (c *Canary) Running() bool { return !c.BegunAt.IsZero() && c.EndedAt.IsZero() }
+func (c Canary) Running() bool { return !c.BegunAt.IsZero() && c.EndedAt.IsZero() }
 
 // Through reports whether c came through.
-func (c *Canary) Through() bool { return !c.EndedAt.IsZero() && c.Stage == CanaryThrough }
+func (c Canary) Through() bool { return !c.EndedAt.IsZero() && c.Stage == CanaryThrough }
 
 // Failed reports whether c ended on its way.
-func (c *Canary) Failed() bool { return !c.EndedAt.IsZero() && c.Stage != CanaryThrough }
+func (c Canary) Failed() bool { return !c.EndedAt.IsZero() && c.Stage != CanaryThrough }
 
 // CanaryState is what is known of canaries.
 type CanaryState struct {

@@ -25,6 +25,8 @@ var (
 	// ErrUnknown: the caller gave up waiting for a commit; the event may or
 	// may not be stored. Sending again with the same key is safe.
 	ErrUnknown = errors.New("outcome unknown")
+	// ErrCanaryRunning: another canary is under way.
+	ErrCanaryRunning = errors.New("another canary is under way")
 	// ErrClosed: the hub is shutting down; not stored.
 	ErrClosed = errors.New("shutting down")
 )
