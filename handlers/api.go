@@ -14,6 +14,7 @@ import (
 // The addresses that the middleware, the errors and the document speak of too.
 const (
 	pathEvents  = "/api/events"
+	pathCanary  = "/api/canary"
 	pathOpenAPI = "/api/openapi.yaml"
 	pathHealth  = "/healthz"
 	pathReady   = "/readyz"
@@ -39,6 +40,8 @@ func (h *Handler) apiRoutes(e *echo.Echo) {
 	e.POST("/api/alerts/cancel", h.postAlertsCancel)
 	e.GET("/api/stats", h.getStats)
 	e.GET("/api/config", h.getConfig)
+	e.GET(pathCanary, h.getCanary)
+	e.POST(pathCanary, h.postCanary)
 	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })
 	e.GET(pathHealth, func(c echo.Context) error { return answer(c, map[string]bool{"alive": true}) })
 	e.GET(pathReady, h.getReady)

@@ -35,6 +35,7 @@ var (
 	methodNotAllowed = failure{405, "method_not_allowed", "Method not allowed", "The Allow header lists the methods of this address.", 0}
 	keyConflict      = failure{409, "key_conflict", "Idempotency key reused", "This source used the key before, with other content. Nothing was stored.", 0}
 	notFailed        = failure{409, "not_failed", "Not failed", "Only an alert that has failed can be tried again. Nothing was changed.", 0}
+	canaryRunning    = failure{409, "canary_running", "Canary under way", "Another canary is under way. Its outcome is at /api/canary.", 0}
 	importing        = failure{409, "importing", "Import under way", "Another import is under way. Try again when it is finished.", 0}
 	importTooLarge   = failure{413, "import_too_large", "Import too large", "A file to import holds at most 100 MB. Nothing was stored.", 0}
 	tooLarge         = failure{413, "too_large", "Too large", "A batch holds at most 1000 events in 1 MiB, any other body 64 KiB. Nothing was stored.", 0}
@@ -57,6 +58,7 @@ var failures = []struct {
 	{models.ErrInvalid, invalidEvent},
 	{models.ErrKeyConflict, keyConflict},
 	{models.ErrNotFound, notFound},
+	{models.ErrCanaryRunning, canaryRunning},
 	{models.ErrImporting, importing},
 	{models.ErrImportTooLarge, importTooLarge},
 	{models.ErrBusy, busy},

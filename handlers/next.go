@@ -27,7 +27,7 @@ func nextPage(c echo.Context) string {
 // isAction reports whether an address answers forms: it is no page to go to.
 func isAction(address string) bool {
 	path, _, _ := strings.Cut(address, "?")
-	return slices.Contains([]string{"/events/ack", "/events/unack", "/events/ack-all", "/alerts/cancel", "/name"}, path) ||
+	return slices.Contains([]string{"/events/ack", "/events/unack", "/events/ack-all", "/alerts/cancel", "/name", "/canary"}, path) ||
 		strings.HasPrefix(path, "/alerts/") && strings.HasSuffix(path, "/retry")
 }
 

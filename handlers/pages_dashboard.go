@@ -58,6 +58,7 @@ func (h *Handler) fillDashboard(ctx context.Context, d *views.DashboardData, r m
 	if err != nil {
 		return err
 	}
+	d.Canary = h.canaries.CanaryState()
 	d.Attention, d.LastID, d.FirstRun = figures.attention, figures.stats.LastEventID, figures.stats.LastEventID == 0
 	d.Kpi = views.KpiData{Range: r, Unacked: figures.header(), TCPConnections: h.ingest().Connections}
 	if d.Kpi.Series, d.Kpi.Previous, err = h.compare(ctx, r); err != nil {

@@ -32,6 +32,14 @@ type Service interface {
 	Outbox
 }
 
+// Canaries sends events through the whole hub and knows what became of them.
+type Canaries interface {
+	CanaryState() models.CanaryState
+	// SendCanary has one sent. models.ErrNotFound: there are none;
+	// models.ErrCanaryRunning: another one is under way.
+	SendCanary() (models.Canary, error)
+}
+
 // History reads what is stored.
 type History interface {
 	Events(ctx context.Context, f models.EventFilter) (models.EventPage, error)
@@ -98,12 +106,13 @@ type Info struct {
 }
 
 // Options is what New needs. Service, Sockets, Transfer and Metrics are
-// required; the zero Logger discards, the zero Ingest tells nothing, the zero
+// required; without Canaries there are none, the zero Logger discards, the zero Ingest tells nothing, the zero
 // Now is time.Now.
 type Options struct {
 	Service  Service
 	Sockets  Sockets
 	Transfer Transfer
+	Canaries Canaries
 	Metrics  http.Handler            // serves /metrics
 	Ingest   func() views.IngestData // how the intake does
 	Info     Info
@@ -116,6 +125,7 @@ type Handler struct {
 	svc      Service
 	sockets  Sockets
 	transfer Transfer
+	canaries Canaries
 	metrics  http.Handler
 	ingest   func() views.IngestData
 	info     Info
@@ -132,6 +142,7 @@ func New(o Options) http.Handler {
 	h.pageRoutes(e)
 	h.actionRoutes(e)
 	h.transferRoutes(e)
+	h.canaryRoutes(e)
 	h.socketRoutes(e)
 	return headAsGet(e)
 }
@@ -143,11 +154,14 @@ func newHandler(o Options) *Handler {
 	if o.Ingest == nil {
 		o.Ingest = func() views.IngestData { return views.IngestData{} }
 	}
+	if o.Canaries == nil {
+		o.Canaries = noCanaries{}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Handler{
-		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, metrics: o.Metrics, ingest: o.Ingest, info: o.Info, logger: o.Logger, now: o.Now,
+		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, info: o.Info, logger: o.Logger, now: o.Now,
 	}
 }
 

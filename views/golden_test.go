@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/a-h/templ"
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +43,10 @@ func TestGolden(t *testing.T) {
 			"bulk":           bulkCard(CreateData{MaxImport: 5e6}),
 			"first-event":    firstEvent(testSamples),
 			"clear":          AttentionCard(models.Attention{}, now, at, false),
+			"canary":         CanaryLine(models.CanaryState{Contact: "noc", Last: models.Canary{BegunAt: at, EndedAt: at, Stage: models.CanaryThrough}}),
+			"canary-running": CanaryLine(models.CanaryState{Contact: "noc", Last: models.Canary{BegunAt: at, Stage: models.CanaryDelivered}}),
+			"canary-failed":  CanaryLine(models.CanaryState{Contact: "noc", Last: models.Canary{BegunAt: at, EndedAt: at, Stage: models.CanaryDelivered, Detail: "email to noc@example.net: 550 no such user"}, LastThrough: at.Add(-time.Hour)}),
+			"canary-none":    CanaryLine(models.CanaryState{Contact: "noc"}),
 			"trouble":        Trouble(ErrorData{Status: 500, RequestID: "abc123"}),
 		}
 		for name, c := range frames(w) {

@@ -117,7 +117,8 @@ type DashboardData struct {
 	Samples      Samples
 	FirstRun     bool      // nothing was ever stored
 	LastCritical time.Time // zero when there was none
-	WallRows     int       // rows that the wall shows
+	Canary       models.CanaryState
+	WallRows     int // rows that the wall shows
 }
 
 // EventsData is the content of the events page.
