@@ -20,6 +20,7 @@ import (
 	"alerthub/store"
 	"alerthub/tcpingest"
 	"alerthub/transfer"
+	"alerthub/watch"
 )
 
 // stopTimeout bounds an orderly stop: all of it, not each step.
@@ -42,6 +43,7 @@ type App struct {
 	hub      *hub.Hub
 	transfer *transfer.Transfer
 	ingest   *tcpingest.Server
+	watch    *watch.Watch
 	metrics  *metrics
 
 	httpListener, tcpListener, feedListener net.Listener
@@ -112,10 +114,12 @@ func (a *App) assemble() (err error) {
 		Routes: s.ways(), Contact: s.contact,
 		RetryMin: s.SMTP.RetryMin, RetryMax: s.SMTP.RetryMax, MaxAge: s.SMTP.MaxAge,
 		PauseMin: min(s.SMTP.RetryMin, 5*time.Second), PauseMax: min(s.SMTP.RetryMax, 5*time.Minute),
+		Failed: func(alert models.EmailAlert) { a.watch.Failed(alert) },
 		Logger: a.logger.With("room", "notify"),
 	})
+	rule := a.escalation()
 	a.hub = hub.New(a.store, a.live, a.notify, hub.Config{
-		Escalation: a.escalation(),
+		Escalation: func(d models.Draft) []models.NewAlert { return a.watch.Escalate(d, rule) },
 		Index:      a.index,
 		Matcher:    func(f models.EventFilter) func(*models.Event) bool { return query.Compile(f).Match },
 		Observe: func(events int, took time.Duration) {
@@ -124,6 +128,7 @@ func (a *App) assemble() (err error) {
 		},
 		Logger: a.logger.With("room", "hub"),
 	})
+	a.watch = a.newWatch()
 	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
 		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
 		Logger: a.logger.With("room", "tcpingest"),
@@ -156,7 +161,7 @@ func (a *App) Start() {
 	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
 
 	web := handlers.Options{
-		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Metrics: a.metrics.handler(), Ingest: a.ingestData, Logger: a.logger.With("room", "http"),
+		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
 			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, SMTPMissing: a.settings.SMTP.Missing(),
@@ -167,6 +172,7 @@ func (a *App) Start() {
 	a.serveHTTP("feed", a.feedListener, handlers.NewFeed(web))
 	a.serveHTTP("panel", a.httpListener, handlers.New(web))
 	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
+	a.background("watch", a.watch.Run, nil) // it ends before the doors that it uses
 
 	addrs := a.Addrs()
 	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", "http://"+addrs.HTTP)

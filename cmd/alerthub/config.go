@@ -19,7 +19,7 @@ const description = `Network Alert Hub: one durable, live, searchable record of 
 
 Every setting is a flag and an environment variable; the flag wins. Secrets have no flag, so that
 they never show in the process list: give SMTP_PASS in the environment, or a file's path in
-SMTP_PASS_FILE.
+SMTP_PASS_FILE; likewise ALERTHUB_HEARTBEAT_URL.
 
 Ports that browsers refuse (5060 among them, which is SIP's) are refused for the panel and the feed.`
 
@@ -28,6 +28,7 @@ var settingGroups = []kong.Group{
 	{Key: "store", Title: "Storage"},
 	{Key: "tcp", Title: "TCP ingest limits"},
 	{Key: "email", Title: "Email", Description: "error and critical events are mailed once SMTP_HOST, SMTP_FROM and SMTP_TO (or routes) are known."},
+	{Key: "watch", Title: "Who watches the hub", Description: "the heartbeat's address is a secret: ALERTHUB_HEARTBEAT_URL."},
 	{Key: "log", Title: "Logging"},
 }
 
@@ -61,6 +62,8 @@ type serveCmd struct {
 	EmailRetryMax string `name:"email-retry-max" env:"ALERTHUB_EMAIL_RETRY_MAX" default:"15m" group:"email" placeholder:"DURATION" help:"Longest wait between tries. Default ${default}."`
 	EmailMaxAge   string `name:"email-max-age" env:"ALERTHUB_EMAIL_MAX_AGE" default:"24h" group:"email" placeholder:"DURATION" help:"Age at which an undelivered mail is given up as failed. Default ${default}."`
 
+	watchFlags `embed:""`
+
 	LogLevel  string `name:"log-level" env:"ALERTHUB_LOG_LEVEL" default:"info" group:"log" placeholder:"LEVEL" help:"debug, info, warn or error. Default ${default}."`
 	LogFormat string `name:"log-format" env:"ALERTHUB_LOG_FORMAT" default:"text" group:"log" placeholder:"FORMAT" help:"text or json, on standard error. Default ${default}."`
 }
@@ -77,7 +80,8 @@ type Settings struct {
 	TCPMaxLine        int // bytes
 	TCPIdleTimeout    time.Duration
 
-	SMTP SMTPSettings
+	SMTP  SMTPSettings
+	Watch WatchSettings
 
 	LogLevel slog.Level
 	LogJSON  bool
@@ -153,6 +157,7 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 	}
 	ck.distinct(map[string]string{"--http-addr": s.HTTPAddr, "--tcp-addr": s.TCPAddr, "--feed-addr": s.FeedAddr})
 	s.SMTP = c.resolveSMTP(&ck, getenv)
+	s.Watch = c.watchFlags.resolve(&ck, getenv, s.SMTP, c.Routes != "")
 	if err := s.LogLevel.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		ck.bad("--log-level", "%q is not one of debug, info, warn, error", c.LogLevel)
 	}
@@ -170,7 +175,7 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 
 func (c *serveCmd) resolveSMTP(ck *checker, getenv func(string) string) SMTPSettings {
 	s := SMTPSettings{
-		Host: c.SMTPHost, User: c.SMTPUser, Password: getenv("SMTP_PASS"), TLS: c.SMTPTLS,
+		Host: c.SMTPHost, User: c.SMTPUser, Password: ck.secret("SMTP_PASS", getenv, c.SMTPPassFile), TLS: c.SMTPTLS,
 		Port:     ck.integer("SMTP_PORT", c.SMTPPort, 1, 65535),
 		RetryMin: ck.duration("--email-retry-min", c.EmailRetryMin),
 		RetryMax: ck.duration("--email-retry-max", c.EmailRetryMax),
@@ -178,16 +183,6 @@ func (c *serveCmd) resolveSMTP(ck *checker, getenv func(string) string) SMTPSett
 	}
 	if s.RetryMax < s.RetryMin {
 		ck.bad("--email-retry-max", "%s is shorter than --email-retry-min %s", s.RetryMax, s.RetryMin)
-	}
-	if c.SMTPPassFile != "" {
-		switch content, err := os.ReadFile(c.SMTPPassFile); {
-		case s.Password != "":
-			ck.bad("SMTP_PASS_FILE", "SMTP_PASS is set too; give one of them")
-		case err != nil:
-			ck.bad("SMTP_PASS_FILE", "cannot be read: %v", errors.Unwrap(err))
-		default:
-			s.Password = strings.TrimRight(string(content), "\r\n")
-		}
 	}
 	if (s.User == "") != (s.Password == "") {
 		ck.bad("SMTP_USER, SMTP_PASS", "a login needs both; a relay without login needs neither")

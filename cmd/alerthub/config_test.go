@@ -37,7 +37,8 @@ func TestResolve_Defaults(t *testing.T) {
 	want := Settings{
 		HTTPAddr: "127.0.0.1:5080", TCPAddr: "127.0.0.1:5090", FeedAddr: "127.0.0.1:8767", DataDir: "./data",
 		TCPMaxConnections: 10000, TCPMaxLine: 65536, TCPIdleTimeout: 10 * time.Minute,
-		SMTP: SMTPSettings{Port: 587, TLS: "starttls", RetryMin: 15 * time.Second, RetryMax: 15 * time.Minute, MaxAge: 24 * time.Hour},
+		Watch: WatchSettings{HeartbeatEvery: time.Minute},
+		SMTP:  SMTPSettings{Port: 587, TLS: "starttls", RetryMin: 15 * time.Second, RetryMax: 15 * time.Minute, MaxAge: 24 * time.Hour},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

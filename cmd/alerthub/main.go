@@ -35,6 +35,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the hub (the default)."`
 	Routes  routesCmd  `cmd:"" help:"Check a file of contacts and routes, or explain what it does with an event."`
 	Notify  notifyCmd  `cmd:"" help:"Try whether people can be told."`
+	Canary  canaryCmd  `cmd:"" help:"Have the running hub send an event through itself to a person, and print what became of it."`
 	Send    sendCmd    `cmd:"" help:"Send events to a hub's TCP port, as a device does."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -80,6 +81,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = c.Routes.Explain.run(stdout)
 	case "test":
 		err = c.Notify.Test.run(ctx, stdout)
+	case "canary":
+		err = c.Canary.run(ctx, stdout)
 	case "send":
 		err = c.Send.run(ctx, stdin, stdout, stderr)
 	case "version":

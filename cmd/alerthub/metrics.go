@@ -96,6 +96,7 @@ func (c roomCollector) Collect(out chan<- prometheus.Metric) {
 	c.app.collectStored(emit)
 	c.app.collectLive(emit)
 	c.app.collectIndex(emit)
+	c.app.collectWatch(emit)
 }
 
 // emitter sends one value; labels alternate names and values.

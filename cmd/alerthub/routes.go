@@ -24,12 +24,7 @@ func (a *App) escalation() func(models.Draft) []models.NewAlert {
 	if len(s.To) > 0 {
 		a.logger.Warn("SMTP_TO is not used: the routes file says who is told")
 	}
-	return s.Routes.Escalation(func(channel string) (models.EmailStatus, string) {
-		if channel == models.DeliveryWebhook {
-			return models.EmailPending, "" // it needs no mail server
-		}
-		return hub.Birth(s.Missing())
-	})
+	return s.Routes.Escalation(s.birth)
 }
 
 // routesCmd looks at a routes file without a hub.
