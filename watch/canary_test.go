@@ -316,6 +316,16 @@ func TestRun_WaitsForItsStore(t *testing.T) {
 		}
 	})
 	bubble(t, func(t *testing.T, b *world) {
+		b.canaries = []models.Canary{{ID: 1, BegunAt: time.Now().UTC(), Stage: models.CanaryDoor}}
+		w := New(b, b, b.cfg)
+		if err := w.Restore(t.Context()); err != nil || w.CanaryState().Last.Detail != stopped || b.canaries[0].Detail != stopped {
+			t.Errorf("before Run: %+v, %v", w.CanaryState(), err)
+		}
+		if _, err := w.SendCanary(); err != nil {
+			t.Error(err)
+		}
+	})
+	bubble(t, func(t *testing.T, b *world) {
 		b.readFails = errBroken
 		b.start()
 		b.stop() // it ends all the same

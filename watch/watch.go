@@ -126,7 +126,7 @@ func New(hub Hub, store Store, cfg Config) *Watch {
 	w := &Watch{
 		hub: hub, store: store, cfg: cfg, log: cfg.Logger, wake: make(chan struct{}, 1),
 		state:   models.CanaryState{Contact: cfg.Canary.Contact, Every: cfg.Canary.Every},
-		outages: map[models.Lane]*outage{}, told: map[string]time.Time{},
+		started: cfg.Now(), outages: map[models.Lane]*outage{}, told: map[string]time.Time{},
 	}
 	if cfg.Heartbeat.URL != "" {
 		w.pinger = newPinger(cfg.Heartbeat.URL, cfg.Heartbeat.Transport)
@@ -151,9 +151,28 @@ func (w *Watch) Run(ctx context.Context) error {
 	return nil
 }
 
+// Restore reads which canaries there were, and ends one that was cut off. It
+// may be called before Run, which does it otherwise, so that they are known
+// from the beginning.
+func (w *Watch) Restore(ctx context.Context) error {
+	if err := w.restoreCanaries(ctx); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.restored = true
+	return nil
+}
+
 // restore reads what the Run before this one knew.
 func (w *Watch) restore(ctx context.Context) bool {
-	err := w.restoreCanaries(ctx)
+	w.mu.Lock()
+	restored := w.restored
+	w.mu.Unlock()
+	var err error
+	if !restored {
+		err = w.Restore(ctx)
+	}
 	if err == nil {
 		err = w.restoreTold(ctx)
 	}
@@ -163,9 +182,6 @@ func (w *Watch) restore(ctx context.Context) bool {
 		}
 		return false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.restored = true
 	return true
 }
 

@@ -128,7 +128,9 @@ func (a *App) assemble() (err error) {
 		},
 		Logger: a.logger.With("room", "hub"),
 	})
-	a.watch = a.newWatch()
+	if a.watch, err = a.newWatch(); err != nil {
+		return err
+	}
 	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
 		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
 		Logger: a.logger.With("room", "tcpingest"),

@@ -84,8 +84,9 @@ func (c *checker) secret(name string, getenv func(string) string, file string) s
 	return value
 }
 
-// newWatch makes what watches the hub, once that is made.
-func (a *App) newWatch() *watch.Watch {
+// newWatch makes what watches the hub, once that is made, with what it knew
+// before.
+func (a *App) newWatch() (*watch.Watch, error) {
 	s := a.settings
 	cfg := watch.Config{
 		Alerts: s.SMTP.alertsOf,
@@ -104,7 +105,8 @@ func (a *App) newWatch() *watch.Watch {
 	} else {
 		cfg.Canary.Alerts = hub.EscalateTo(s.SMTP.To, s.SMTP.Missing())(models.Draft{Severity: models.SeverityCritical})
 	}
-	return watch.New(a.hub, a.store, cfg)
+	w := watch.New(a.hub, a.store, cfg)
+	return w, w.Restore(context.Background())
 }
 
 // birth is how alerts of a channel begin.
