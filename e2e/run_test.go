@@ -38,6 +38,8 @@ var settings = []string{
 	"--routes", "ALERTHUB_ROUTES",
 	"--email-retry-min", "--email-retry-max", "--email-max-age",
 	"ALERTHUB_EMAIL_RETRY_MIN", "ALERTHUB_EMAIL_RETRY_MAX", "ALERTHUB_EMAIL_MAX_AGE",
+	"--canary", "--canary-every", "--heartbeat-every", "--heartbeat-url-file",
+	"ALERTHUB_CANARY", "ALERTHUB_CANARY_EVERY", "ALERTHUB_HEARTBEAT_EVERY", "ALERTHUB_HEARTBEAT_URL", "ALERTHUB_HEARTBEAT_URL_FILE",
 	"--log-level", "--log-format", "ALERTHUB_LOG_LEVEL", "ALERTHUB_LOG_FORMAT",
 	"127.0.0.1:5080", "127.0.0.1:5090", "127.0.0.1:8767", "starttls",
 }
@@ -55,7 +57,7 @@ func TestRun_HelpIsAManual(t *testing.T) {
 			}
 		}
 	}
-	for _, command := range []string{"serve", "routes", "send", "version"} {
+	for _, command := range []string{"serve", "routes", "canary", "send", "version"} {
 		if !strings.Contains(runBinary(t, nil, "--help").Stdout, command) {
 			t.Errorf("--help says nothing of the command %s", command)
 		}
