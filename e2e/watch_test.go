@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/emersion/go-smtp"
 )
 
@@ -185,6 +186,12 @@ routes: [{severity: critical, sources: sw-*, contacts: noc}]
 	if err := json.Unmarshal([]byte(receiver.all()[0]), &posted); err != nil || !strings.Contains(receiver.all()[0], "failed at") {
 		t.Errorf("the webhook got %q", receiver.all())
 	}
+	b := browse(t, p.URL("/"))
+	b.axe()
+	for _, width := range []int64{1440, 390} {
+		b.Sees(width, 900, "light")
+		b.accessible("a canary that failed")
+	}
 	if p.metric("alerthub_canary_ok") != 0 {
 		t.Error("the metrics do not tell that it failed")
 	}
@@ -192,6 +199,41 @@ routes: [{severity: critical, sources: sw-*, contacts: noc}]
 	if log := p.log.String(); strings.Contains(log, "s3cret") {
 		t.Error("the log holds the address of the webhook")
 	}
+}
+
+// TestBrowser_Canary: the dashboard sends one and tells its outcome without a
+// reload; without scripts the button works, too.
+func TestBrowser_Canary(t *testing.T) {
+	t.Parallel()
+	server := newMailServer(t, false)
+	arrive := make(chan struct{})
+	server.Set(func(m *mailServer) {
+		m.data = func(receivedMail) error {
+			<-arrive
+			return nil
+		}
+	})
+	server.Start()
+	p := startHub(t, options{env: server.Settings("ops@example.net", login...), args: append([]string{"--canary=SMTP_TO"}, impatient...)})
+	dialDevice(t, p).Ask(`{"source":"sw-1","severity":"info","message":"not the first run"}`)
+	b := browse(t, p.URL("/?range=1h"))
+	b.Click("#canary-send")
+	b.Until(`location.search === '?range=1h' && document.getElementById('canary')?.textContent.includes('on its way') === true`, settled)
+	b.Becomes("live", settled)
+	b.Mark()
+	b.axe()
+	b.accessible("a canary under way")
+	close(arrive)
+	b.Until(`document.getElementById('canary')?.textContent.includes('came through') === true && document.getElementById('canary-send') !== null`, settled)
+	b.Untouched()
+	b.accessible("a canary that came through")
+
+	plain := openTab(t)
+	call(plain, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	plain.Go(p.URL("/"))
+	plain.Click("#canary-send")
+	plain.At("/")
+	plain.Is(`String(document.getElementById('canary').textContent.includes('on its way'))`, "true") // gathered behind the first
 }
 
 // TestWatch_Heartbeat: it beats while all is well, and its address stays secret.
