@@ -20,8 +20,8 @@ const (
 	// failedTold is how long nobody is told again of messages to a contact
 	// that failed.
 	failedTold = time.Hour
-	// sameOutage is how long after the start a pause may begin to be that
-	// of the Run before: a lane tries at least every 5 minutes.
+	// sameOutage is how long after the start a pause may begin to be that of
+	// the Run before: a lane tries at least every 5 minutes.
 	sameOutage = 10 * time.Minute
 	// maxFailed bounds the failed messages that wait to be looked at; more are
 	// not looked at, since one an hour and contact is told anyway.
@@ -132,7 +132,7 @@ func (w *Watch) stepPause(ctx context.Context, p models.Pause) {
 	o := w.outage(p.Lane)
 	switch {
 	case o.since.Equal(p.Since):
-	case o.since.IsZero() && p.Since.Sub(w.started) <= sameOutage:
+	case o.since.IsZero(): // new, or still that of the Run before
 		o.since = p.Since
 	default:
 		o.since = p.Since

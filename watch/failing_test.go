@@ -20,6 +20,8 @@ var (
 
 	nocMail = models.Address{Contact: "noc", Channel: models.DeliveryEmail, Recipient: "noc@example.net"}
 	nocHook = models.Address{Contact: "noc", Channel: models.DeliveryWebhook, Recipient: "slack"}
+	// nocTeams is a webhook that only alerts of an older file have.
+	nocTeams = models.Address{Contact: "noc", Channel: models.DeliveryWebhook, Recipient: "teams"}
 )
 
 // pause pauses a lane from now on, and works has all lanes work again.
@@ -176,6 +178,31 @@ func TestFailing_Restart(t *testing.T) {
 			b.expectTold("after it", slackFail)
 		})
 	})
+	t.Run("it worked before", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *world) {
+			b.start()
+			b.report("sw-0", nocHook, models.EmailSent, "200")
+			b.report("sw-1", nocHook, models.EmailPending, "")
+			b.pause(slack, "503")
+			pass(pauseTold + tick)
+			b.works()
+			b.restart()
+			b.pause(slack, "503")
+			pass(pauseTold + tick)
+			b.expectTold("after it", slackFail)
+		})
+	})
+	t.Run("another webhook worked in between", func(t *testing.T) {
+		outage(t, func(b *world) {
+			pass(time.Second)
+			b.report("sw-1", nocTeams, models.EmailSent, "200")
+			b.works()
+			b.restart()
+			b.pause(slack, "503")
+			pass(pauseTold + tick)
+			b.expectTold("after it", slackFail)
+		})
+	})
 	t.Run("a device claims that it was told", func(t *testing.T) {
 		bubble(t, func(t *testing.T, b *world) {
 			b.insert(models.Draft{Source: models.SourceHub, Message: "x", Peer: "192.0.2.1", RawPayload: `{"failing":"noc","channel":"webhook","recipient":"slack"}`}, nil)
@@ -257,6 +284,39 @@ func TestFailing_NoCascade(t *testing.T) {
 	})
 }
 
+// What a lane holds back is looked for among all that waits, and by lane.
+func TestFailing_HoldsBack(t *testing.T) {
+	own := func(b *world, n int) {
+		for range n {
+			b.report(models.SourceHub, nocHook, models.EmailPending, "")
+		}
+	}
+	bubble(t, func(t *testing.T, b *world) {
+		b.start()
+		b.report("sw-1", nocHook, models.EmailPending, "")
+		own(b, 2*heldPage)
+		b.pause(slack, "503")
+		pass(pauseTold + tick)
+		b.expectTold("behind much of the hub's own", slackFail)
+	})
+	bubble(t, func(t *testing.T, b *world) {
+		b.start()
+		b.report("sw-1", nocTeams, models.EmailPending, "")
+		own(b, heldPage)
+		b.pause(slack, "503")
+		pass(time.Hour)
+		b.expectTold("what another webhook holds back")
+	})
+	bubble(t, func(t *testing.T, b *world) {
+		b.start()
+		b.report("sw-1", nocHook, models.EmailPending, "")
+		own(b, heldPage*(heldPages+1))
+		b.pause(slack, "503")
+		pass(pauseTold + tick)
+		b.expectTold("beyond what is looked at", slackFail)
+	})
+}
+
 func TestFailing_Bounds(t *testing.T) {
 	bubble(t, func(t *testing.T, b *world) {
 		b.cfg.Contacts[0].Name = strings.Repeat("n", models.MaxContact)
@@ -265,13 +325,14 @@ func TestFailing_Bounds(t *testing.T) {
 		b.start()
 		b.w.Failed(models.EmailAlert{Contact: "nobody"})
 		b.w.Failed(models.EmailAlert{})
+		b.w.Failed(b.report("sw-1", models.Address{Contact: "facilities", Channel: models.DeliveryEmail, Recipient: "f@example.net"}, models.EmailFailed, "550"))
 		b.w.Failed(models.EmailAlert{Contact: to.Contact, EventID: 99}) // of an event that is gone
 		b.w.Failed(b.report("sw-1", to, models.EmailFailed, strings.Repeat("ñ ", 1000)))
 		synctest.Wait()
 		if list := b.told(); len(list) != 1 {
 			t.Fatalf("told %q", list)
 		}
-		if text := b.allEvents()[1].Message; len([]rune(text)) != models.MaxMessage || !strings.HasSuffix(text, "…") {
+		if text := b.allEvents()[2].Message; len([]rune(text)) != models.MaxMessage || !strings.HasSuffix(text, "…") {
 			t.Errorf("message %q", text)
 		}
 	})

@@ -124,7 +124,7 @@ func newPinger(address string, transport http.RoundTripper) *pinger {
 		}
 	}
 	p.client = &http.Client{
-		Transport: transport, Timeout: pingTimeout,
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return p
