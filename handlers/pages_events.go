@@ -156,6 +156,7 @@ func (h *Handler) drawer(ctx context.Context, id int64) (views.DrawerData, error
 	if d.Event, err = h.svc.Event(ctx, id); err != nil {
 		return d, err
 	}
+	d.Why = h.why(d.Event)
 	if d.Alerts, err = h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: []int64{id}, Limit: views.AlertsCap}); err != nil {
 		return d, err
 	}

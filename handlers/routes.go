@@ -106,15 +106,17 @@ type Info struct {
 }
 
 // Options is what New needs. Service, Sockets, Transfer and Metrics are
-// required; without Canaries there are none, the zero Logger discards, the zero Ingest tells nothing, the zero
-// Now is time.Now.
+// required; without Canaries there are none, the zero Logger discards, the zero
+// Ingest tells nothing, the zero Why that there is no routes file, the zero Now
+// is time.Now.
 type Options struct {
 	Service  Service
 	Sockets  Sockets
 	Transfer Transfer
 	Canaries Canaries
-	Metrics  http.Handler            // serves /metrics
-	Ingest   func() views.IngestData // how the intake does
+	Metrics  http.Handler                 // serves /metrics
+	Ingest   func() views.IngestData      // how the intake does
+	Why      func(models.Event) views.Why // how it is decided who is told
 	Info     Info
 	Logger   *slog.Logger
 	Now      func() time.Time
@@ -128,6 +130,7 @@ type Handler struct {
 	canaries Canaries
 	metrics  http.Handler
 	ingest   func() views.IngestData
+	why      func(models.Event) views.Why
 	info     Info
 	logger   *slog.Logger
 	now      func() time.Time
@@ -154,6 +157,9 @@ func newHandler(o Options) *Handler {
 	if o.Ingest == nil {
 		o.Ingest = func() views.IngestData { return views.IngestData{} }
 	}
+	if o.Why == nil {
+		o.Why = func(models.Event) views.Why { return views.Why{} }
+	}
 	if o.Canaries == nil {
 		o.Canaries = noCanaries{}
 	}
@@ -161,7 +167,8 @@ func newHandler(o Options) *Handler {
 		o.Now = time.Now
 	}
 	return &Handler{
-		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, info: o.Info, logger: o.Logger, now: o.Now,
+		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
+		info: o.Info, logger: o.Logger, now: o.Now,
 	}
 }
 

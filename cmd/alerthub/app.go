@@ -163,7 +163,7 @@ func (a *App) Start() {
 	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
 
 	web := handlers.Options{
-		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Logger: a.logger.With("room", "http"),
+		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: a.settings.why, Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
 			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, SMTPMissing: a.settings.SMTP.Missing(),

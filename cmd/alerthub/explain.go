@@ -9,6 +9,7 @@ import (
 
 	"alerthub/models"
 	"alerthub/routes"
+	"alerthub/views"
 )
 
 type explainCmd struct {
@@ -97,6 +98,31 @@ func (c *explainCmd) run(stdout io.Writer) error {
 		out.line("\nnobody is told, and nothing recorded: %s, and %s need not reach a person", routes.NoRoute, draft.Severity)
 	}
 	return out.err
+}
+
+// why is how the routes decide about a stored event, for the panel.
+func (s Settings) why(e models.Event) views.Why {
+	rules := s.SMTP.Routes
+	if rules == nil {
+		return views.Why{}
+	}
+	why := views.Why{Routed: true}
+	explained := rules.Explain(models.Draft{Source: e.Source, Severity: e.Severity, Channel: e.Channel, Message: e.Message}, e.CreatedAt)
+	for _, step := range explained.Steps {
+		shown := views.RouteStep{Number: step.Number, Line: step.Route.Line, Matched: step.Matched, Onward: step.Route.Continue}
+		for _, c := range step.Checks {
+			wants := strings.Join(c.Wants, ", ")
+			if c.Name == "severity" {
+				wants = "≥ " + wants
+			}
+			shown.Checks = append(shown.Checks, views.RouteCheck{Name: c.Name, Wants: wants, Has: c.Has, Holds: c.Holds})
+		}
+		if step.Matched {
+			shown.Tells = rules.Names(step.Route)
+		}
+		why.Steps = append(why.Steps, shown)
+	}
+	return why
 }
 
 // plan prints what a contact is told of an event, and when.
