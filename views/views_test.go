@@ -127,7 +127,7 @@ func (w words) drawer() DrawerData {
 	return DrawerData{
 		Event: w.event(48213), Newer: 48214, Older: 48212, At: now, Back: "/events?q=x",
 		Why: Why{Routed: true, Steps: []RouteStep{
-			{Number: 1, Line: 12, Checks: []RouteCheck{{"severity", "≥ critical", "error", false}, {"text", w.source, w.message, true}}},
+			{Number: 1, Line: 12, Checks: []RouteCheck{{"severity", w.source, "error", false}, {"text", w.source, w.message, true}}},
 			{Number: 2, Line: 18, Matched: true, Checks: []RouteCheck{{"sources", w.source, w.source, true}}, Tells: []string{w.contact, "noc"}, Onward: true},
 			{Number: 3, Line: 24, Matched: true, Tells: []string{"noc"}},
 		}},
