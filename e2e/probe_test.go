@@ -201,6 +201,7 @@ type emailRow struct {
 	Status    string `json:"status"`
 	Detail    string `json:"detail"`
 	Attempts  int    `json:"attempts"`
+	MailID    int64  `json:"mail_id"` // 0 for null
 }
 
 // listing is the answer of GET /api/events.
