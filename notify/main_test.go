@@ -157,6 +157,20 @@ type bench struct {
 	cfg      notify.Config
 	service  *notify.Service
 	stop     func()
+	shift    time.Duration // what the service's clock is ahead of the bubble's
+}
+
+// now is what the service's clock shows.
+func (b *bench) now() time.Time { return time.Now().UTC().Add(b.shift) }
+
+// at sets the service's clock, before it starts.
+func (b *bench) at(text string) {
+	b.t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.shift = time.Until(at)
 }
 
 // unlimited is a contact of which every event makes a message.
@@ -180,6 +194,7 @@ func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 				c.Name = name
 				return c, ok
 			},
+			Now:    b.now,
 			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 			Rand:   func() float64 { return 0 },
 		}
@@ -222,7 +237,7 @@ func (b *bench) add(source string, severity models.Severity, alerts ...models.Ne
 	}
 	receipts, err := b.InsertBatch(b.t.Context(), []models.Record{{
 		Draft:      models.Draft{Source: source, Severity: severity, Message: "link down", Channel: models.ChannelTCP},
-		ReceivedAt: time.Now().UTC(), Alerts: alerts,
+		ReceivedAt: b.now(), Alerts: alerts,
 	}})
 	if err != nil {
 		b.t.Fatal(err)
@@ -240,7 +255,7 @@ func (b *bench) many(severity models.Severity, sources ...string) {
 	for i, source := range sources {
 		records[i] = models.Record{
 			Draft:      models.Draft{Source: source, Severity: severity, Message: "link down", Channel: models.ChannelTCP},
-			ReceivedAt: time.Now().UTC(), Alerts: []models.NewAlert{{Recipient: "ops@example.net", Status: models.EmailPending}},
+			ReceivedAt: b.now(), Alerts: []models.NewAlert{{Recipient: "ops@example.net", Status: models.EmailPending}},
 		}
 	}
 	if _, err := b.InsertBatch(b.t.Context(), records); err != nil {
