@@ -250,20 +250,20 @@ func (b *budget) digestOfWaiting(c *models.Contact, now time.Time) (models.Claim
 
 // allowed are the severities of which events may be told now, and when the
 // others may be.
-func allowed(q *models.QuietHours, now time.Time) (now_ []models.Severity, others time.Time) {
+func allowed(q *models.QuietHours, now time.Time) (told []models.Severity, others time.Time) {
 	for _, s := range models.Severities() {
 		if end, quiet := q.Until(now, s); quiet {
 			others = end
 		} else {
-			now_ = append(now_, s)
+			told = append(told, s)
 		}
 	}
-	return now_, others
+	return told, others
 }
 
 // take empties what waits for a digest that goes now. If some of it may not be
 // told before an end of quiet hours, it is held until then.
-func (b *budget) take(now, others time.Time) batch {
+func (b *budget) take(others time.Time) batch {
 	w := b.waiting
 	b.waiting = batch{}
 	if !others.IsZero() {

@@ -119,7 +119,7 @@ func (l *lane) gather(ctx context.Context, now time.Time) (next time.Time, err e
 			continue
 		}
 		severities, others := allowed(c.Quiet, now)
-		w := b.take(now, others)
+		w := b.take(others)
 		if len(severities) == 0 {
 			next = soonest(next, others)
 			continue
