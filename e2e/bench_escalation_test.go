@@ -55,9 +55,6 @@ func startDeafServer(t testing.TB) (port string) {
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// stalledRounds are more than others have: the bar is a tenth.
-const stalledRounds = 7
-
 // escalation measures what email costs ingest while the mail server stalls,
 // and how fast due mails leave.
 func (b *bench) escalation(t *testing.T) {
@@ -72,11 +69,10 @@ func (b *bench) stalled(t *testing.T) {
 	without := startHub(t, options{})
 	hubs := []*process{with, without}
 	var rate, p99 [2]sample
-	for round := range stalledRounds {
-		for i := range hubs {
-			if round%2 == 1 {
-				i = 1 - i // who goes first changes
-			}
+	for range moreRounds {
+		var rates, tails [2]float64
+		// Whatever the one before leaves to be done is done to both.
+		for _, i := range []int{0, 1, 1, 0} {
 			p := hubs[i]
 			var background sync.WaitGroup
 			background.Go(func() {
@@ -88,8 +84,12 @@ func (b *bench) stalled(t *testing.T) {
 			time.Sleep(500 * time.Millisecond) // the load runs
 			r := oneByOne(16, 3*time.Second).run(t, p.TCP)
 			background.Wait()
-			rate[i].add(r.rate())
-			p99[i].add(r.took.percentile(0.99))
+			rates[i] += r.rate() / 2
+			tails[i] += r.took.percentile(0.99) / 2
+		}
+		for i := range hubs {
+			rate[i].add(rates[i])
+			p99[i].add(tails[i])
 		}
 	}
 	const group, against = "1,000 errors a second escalate to a mail server that stalls, beside 16 senders one by one", "the same load, no email"
