@@ -14,6 +14,9 @@ CREATE INDEX email_alerts_carrying ON email_alerts(channel, next_attempt_at) WHE
 CREATE INDEX email_alerts_mail ON email_alerts(mail_id) WHERE mail_id IS NOT NULL;
 CREATE INDEX email_alerts_claimed ON email_alerts(claimed_at) WHERE claimed_at IS NOT NULL;
 
+-- What a contact was told, newest first.
+CREATE INDEX email_alerts_contact ON email_alerts(contact) WHERE contact IS NOT NULL;
+
 CREATE TABLE attempts (
     alert_id        INTEGER NOT NULL,
     n               INTEGER NOT NULL,
