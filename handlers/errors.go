@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"alerthub/i18n"
 	"alerthub/models"
 	"alerthub/wire"
 )
@@ -40,6 +41,7 @@ var (
 	importTooLarge   = failure{413, "import_too_large", "Import too large", "A file to import holds at most 100 MB. Nothing was stored.", 0}
 	tooLarge         = failure{413, "too_large", "Too large", "A batch holds at most 1000 events in 1 MiB, any other body 64 KiB. Nothing was stored.", 0}
 	unsupportedType  = failure{415, "unsupported_media_type", "Unsupported media type", "Send application/json or application/x-ndjson.", 0}
+	wrongHost        = failure{421, "wrong_host", "Unknown host name", "The Host header is none of the names that this hub answers to. Ask by its address, or add the name to the setting --allowed-hosts (ALERTHUB_ALLOWED_HOSTS).", 0}
 	internal         = failure{500, "internal_error", "Internal error", "The hub's log tells more under this request id.", 0}
 	busy             = failure{503, "busy", "Busy", "The queue is full. Nothing was stored; send again.", 1}
 	outcomeUnknown   = failure{503, "outcome_unknown", "Outcome unknown", "The commit takes long: the event may or may not be stored. Sending it again with the same idempotency key is safe.", 1}
@@ -158,6 +160,11 @@ func (h *Handler) handleError(err error, c echo.Context) {
 	header.Set(echo.HeaderCacheControl, "no-store")
 	if p.retryAfter > 0 {
 		header.Set(echo.HeaderRetryAfter, strconv.Itoa(p.retryAfter))
+	}
+	if p.Word == wrongHost.word && wantsPage(c.Request()) {
+		// Not a page: its files and links would be refused as well.
+		_ = c.String(p.Status, i18n.T(reader(c), "error.host"))
+		return
 	}
 	if wantsPage(c.Request()) && h.renderError(c, p.Status) == nil {
 		return

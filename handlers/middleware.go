@@ -48,6 +48,7 @@ func (h *Handler) middleware(e *echo.Echo) {
 			},
 		}),
 		secureHeaders,
+		h.hosts.ownHost,
 		sameOriginWrites,
 		limitBody,
 		middleware.GzipWithConfig(middleware.GzipConfig{MinLength: compressFrom, Skipper: uncompressed}),

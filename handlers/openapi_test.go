@@ -92,7 +92,7 @@ func TestOpenAPI_EveryProblemWordIsDescribed(t *testing.T) {
 	for _, f := range statusFailures {
 		used = append(used, f.word)
 	}
-	used = append(used, invalidParameter.word, crossOrigin.word, internal.word)
+	used = append(used, invalidParameter.word, crossOrigin.word, wrongHost.word, internal.word)
 	slices.Sort(used)
 	slices.Sort(described)
 	if diff := gocmp.Diff(slices.Compact(used), described); diff != "" {

@@ -118,6 +118,7 @@ type Options struct {
 	Ingest   func() views.IngestData      // how the intake does
 	Why      func(models.Event) views.Why // how it is decided who is told
 	Info     Info
+	Hosts    []string // names that the hub answers to besides addresses and localhost; "*.example.net" for all below that
 	Logger   *slog.Logger
 	Now      func() time.Time
 }
@@ -132,6 +133,7 @@ type Handler struct {
 	ingest   func() views.IngestData
 	why      func(models.Event) views.Why
 	info     Info
+	hosts    hosts
 	logger   *slog.Logger
 	now      func() time.Time
 }
@@ -168,7 +170,7 @@ func newHandler(o Options) *Handler {
 	}
 	return &Handler{
 		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
-		info: o.Info, logger: o.Logger, now: o.Now,
+		info: o.Info, hosts: newHosts(o.Hosts), logger: o.Logger, now: o.Now,
 	}
 }
 

@@ -363,6 +363,7 @@ var testInfo = Info{
 func testOptions(t testing.TB, svc Service) Options {
 	return Options{
 		Service: svc, Sockets: fakeSockets{}, Transfer: &fakeTransfer{}, Info: testInfo,
+		Hosts: []string{"example.com", "hub", "hub.example.net", "h", "*.below.example.net"}, // httptest asks for example.com
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 			_, _ = io.WriteString(w, "alerthub_up 1\n")
