@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"alerthub/handlers"
 	"alerthub/hub"
 	"alerthub/live"
 	"alerthub/models"
@@ -162,18 +161,7 @@ func (a *App) Start() {
 	a.background("transfer", a.transfer.Run, nil)
 	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
 
-	web := handlers.Options{
-		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: a.settings.why, Logger: a.logger.With("room", "http"),
-		Info: handlers.Info{
-			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
-			SMTPConfigured: len(a.settings.SMTP.Missing()) == 0, SMTPMissing: a.settings.SMTP.Missing(),
-			Recipients: a.settings.SMTP.recipients(), Routed: a.settings.SMTP.Routes != nil, Contacts: a.contacts(), Version: version,
-		},
-	}
-	a.onStop("doors", a.closeDoors)
-	a.serveHTTP("feed", a.feedListener, handlers.NewFeed(web))
-	a.serveHTTP("panel", a.httpListener, handlers.New(web))
-	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
+	a.openDoors()
 	a.background("watch", a.watch.Run, nil) // it ends before the doors that it uses
 
 	addrs := a.Addrs()
@@ -268,32 +256,4 @@ func (a *App) closeDoors(ctx context.Context) error {
 	}
 	closing.Wait()
 	return errors.Join(errs...)
-}
-
-func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(a.logger.With("room", "http").Handler(), slog.LevelDebug),
-	}
-	a.serve(name, func() error { return server.Serve(l) }, func(ctx context.Context) error {
-		err := server.Shutdown(ctx)
-		if errors.Is(err, context.DeadlineExceeded) {
-			// Who does not end a request is cut; the stop is in order all the same.
-			a.logger.Warn("cut requests that did not end", "door", name)
-			err = server.Close()
-		}
-		return err
-	})
-}
-
-func port(l net.Listener) int {
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0
-	}
-	return addr.Port
 }

@@ -41,6 +41,8 @@ type serveCmd struct {
 
 	PublicURL string `name:"public-url" env:"ALERTHUB_PUBLIC_URL" group:"listen" placeholder:"URL" help:"Where people find the panel, for links in mails and webhooks, such as https://alerts.example.net. Without it they have none."`
 
+	AllowedHosts string `name:"allowed-hosts" env:"ALERTHUB_ALLOWED_HOSTS" group:"listen" placeholder:"NAME,..." help:"More names by which panel, API and feed may be asked; *.example.net for all below it. Addresses, localhost, this machine's name and the one of --public-url always may."`
+
 	DataDir string `name:"data-dir" env:"ALERTHUB_DATA_DIR" default:"./data" group:"store" placeholder:"DIR" help:"Directory of alerthub.db; created on first start. Default ${default}."`
 
 	TCPMaxConnections string `name:"tcp-max-connections" env:"ALERTHUB_TCP_MAX_CONNECTIONS" default:"10000" group:"tcp" placeholder:"N" help:"Connections at once; one more is told too_many_connections. Default ${default}."`
@@ -73,6 +75,8 @@ type Settings struct {
 	HTTPAddr, TCPAddr, FeedAddr string // host:port; port 0 picks a free one
 	DataDir                     string
 	PublicURL                   string // without a slash at its end; "" for none
+
+	AllowedHosts []string // besides those that settings name anyway
 
 	WebhookAllow []netip.Prefix
 
@@ -143,6 +147,8 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 		FeedAddr: ck.browserAddr("--feed-addr", c.FeedAddr),
 
 		PublicURL: ck.publicURL("--public-url", c.PublicURL),
+
+		AllowedHosts: ck.hosts("--allowed-hosts", c.AllowedHosts),
 
 		DataDir: c.DataDir,
 

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"alerthub/handlers"
+)
+
+// openDoors starts what listens: the feed, the panel, the TCP ingest.
+func (a *App) openDoors() {
+	s := a.settings
+	machine, err := os.Hostname()
+	if err != nil {
+		a.logger.Warn("the machine's name is unknown, and requests that name it are refused", "error", err)
+	}
+	web := handlers.Options{
+		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: s.why,
+		Hosts: s.hosts(machine), Logger: a.logger.With("room", "http"),
+		Info: handlers.Info{
+			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
+			SMTPConfigured: len(s.SMTP.Missing()) == 0, SMTPMissing: s.SMTP.Missing(),
+			Recipients: s.SMTP.recipients(), Routed: s.SMTP.Routes != nil, Contacts: a.contacts(), Version: version,
+		},
+	}
+	a.onStop("doors", a.closeDoors)
+	a.serveHTTP("feed", a.feedListener, handlers.NewFeed(web))
+	a.serveHTTP("panel", a.httpListener, handlers.New(web))
+	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
+}
+
+func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(a.logger.With("room", "http").Handler(), slog.LevelDebug),
+	}
+	a.serve(name, func() error { return server.Serve(l) }, func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			// Who does not end a request is cut; the stop is in order all the same.
+			a.logger.Warn("cut requests that did not end", "door", name)
+			err = server.Close()
+		}
+		return err
+	})
+}
+
+func port(l net.Listener) int {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0
+	}
+	return addr.Port
+}
