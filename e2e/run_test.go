@@ -35,7 +35,7 @@ var settings = []string{
 	"--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout",
 	"ALERTHUB_TCP_MAX_CONNECTIONS", "ALERTHUB_TCP_MAX_LINE", "ALERTHUB_TCP_IDLE_TIMEOUT",
 	"SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASS", "SMTP_PASS_FILE", "SMTP_FROM", "SMTP_TO", "SMTP_TLS", "SMTP_CA_FILE",
-	"--routes", "ALERTHUB_ROUTES",
+	"--routes", "ALERTHUB_ROUTES", "--allowed-hosts", "ALERTHUB_ALLOWED_HOSTS",
 	"--email-retry-min", "--email-retry-max", "--email-max-age",
 	"ALERTHUB_EMAIL_RETRY_MIN", "ALERTHUB_EMAIL_RETRY_MAX", "ALERTHUB_EMAIL_MAX_AGE",
 	"--canary", "--canary-every", "--heartbeat-every", "--heartbeat-url-file",
