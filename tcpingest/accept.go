@@ -85,11 +85,12 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, running *sync.Wait
 
 // turnAway answers a connection that is not served, and closes it.
 func (c *conn) turnAway(why error) {
+	_ = c.raw.SetDeadline(time.Now().Add(hasteTime)) // the handshake of TLS, too
 	c.hasten()
 	if _, err := c.net.Write(appendRefusal(nil, refusalOf(why), why)); err == nil {
-		c.linger()
+		c.linger(c.net)
 	}
-	_ = c.net.Close()
+	_ = c.raw.Close()
 }
 
 // peerOf returns the IP address of a TCP peer as text: IPv4 in its usual form,

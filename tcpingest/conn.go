@@ -29,7 +29,9 @@ const (
 // group, and a replier that answers the groups in their order.
 type conn struct {
 	srv    *Server
-	net    net.Conn
+	raw    net.Conn // the socket
+	net    net.Conn // what is said on it: raw itself, or TLS over it
+	peek   *peeked  // between the two with TLS, else nil
 	origin wire.Origin
 
 	groups   chan *group // from the reader to the replier
@@ -54,20 +56,28 @@ type group struct {
 }
 
 func (s *Server) newConn(nc net.Conn) *conn {
-	return &conn{
-		srv: s, net: nc,
+	c := &conn{
+		srv: s, raw: nc, net: nc,
 		origin:  wire.Origin{Channel: models.ChannelTCP, Peer: peerOf(nc.RemoteAddr())},
 		groups:  make(chan *group, groupsAhead),
 		freed:   make(chan struct{}, 1),
 		framer:  framer{max: s.cfg.MaxLine},
 		opening: true,
 	}
+	if s.cfg.TLS != nil {
+		c.secure(s.cfg.TLS)
+	}
+	return c
 }
 
 // serve is the reader's goroutine. It returns when the connection is closed
 // and its replier has ended. The end of ctx is the hard end: nothing more is
 // answered then.
 func (c *conn) serve(ctx context.Context) {
+	if c.peek != nil && !c.encrypt(ctx) {
+		_ = c.raw.Close()
+		return
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	replied := make(chan struct{})
@@ -76,14 +86,14 @@ func (c *conn) serve(ctx context.Context) {
 		if !c.reply(ctx) {
 			// Nobody will hear another answer: the reader ends too.
 			cancel()
-			_ = c.net.Close()
+			_ = c.raw.Close() // TLS would wait to say goodbye
 		}
 	}()
 	unread := c.read(ctx)
 	close(c.groups)
 	<-replied
 	if unread && ctx.Err() == nil {
-		c.linger()
+		c.linger(c.net)
 	}
 	_ = c.net.Close()
 }
@@ -226,14 +236,14 @@ func (c *conn) refuseForeign(why error) {
 
 // linger tells the client that no answer follows, and drops what it still
 // sends until it closes its side or lingerTime is over.
-func (c *conn) linger() {
-	if half, ok := c.net.(interface{ CloseWrite() error }); ok {
+func (c *conn) linger(on net.Conn) {
+	if half, ok := on.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // on a broken connection the read below fails too
 	}
-	_ = c.net.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = on.SetReadDeadline(time.Now().Add(lingerTime))
 	buf := slices.Grow(c.framer.buf[:0], smallBuffer)[:smallBuffer]
 	for {
-		if _, err := c.net.Read(buf); err != nil {
+		if _, err := on.Read(buf); err != nil {
 			return
 		}
 	}

@@ -13,7 +13,7 @@ const tlsAnswer = `{"ok":false,"error":"invalid_json","hint":"this port speaks p
 // httpAnswer is what an HTTP client gets; port is where HTTP is spoken, 0 if
 // that is not known.
 func httpAnswer(port int) []byte {
-	text := "This port takes one JSON object a line over plain TCP, not HTTP."
+	text := "This port takes one JSON object a line over TCP, not HTTP."
 	if port > 0 {
 		text += fmt.Sprintf(" The panel and the REST API are on port %d.", port)
 	}

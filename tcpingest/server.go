@@ -10,6 +10,7 @@ package tcpingest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -66,6 +67,8 @@ type Config struct {
 	WriteTimeout time.Duration
 	// HTTPPort is named to clients that speak HTTP to this port; 0 leaves it out.
 	HTTPPort int
+	// TLS, if not nil, is what every connection must speak.
+	TLS *tls.Config
 
 	Logger *slog.Logger // nil discards
 }
@@ -164,7 +167,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	cut := len(s.conns)
 	for c := range s.conns {
-		_ = c.net.Close()
+		_ = c.raw.Close()
 	}
 	if s.abort != nil {
 		s.abort()
@@ -182,7 +185,7 @@ type Stats struct {
 	Connections int64            // open now
 	Accepted    int64            // connections served, the open ones included
 	Lines       int64            // lines read that were not blank
-	Refused     map[string]int64 // lines and connections refused, by the word of the answer; "http" and "tls" for clients of other ports
+	Refused     map[string]int64 // lines and connections refused, by the word of the answer; "http", "tls" and "tls_handshake" for clients of other ports or without a TLS in common
 }
 
 // Stats returns the counters; all words are present.

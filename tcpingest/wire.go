@@ -14,11 +14,14 @@ var (
 	errTooManyConnections = errors.New("too many connections")
 	errTLS                = errors.New("TLS on the plain port")
 	errHTTP               = errors.New("HTTP on the ingest port")
+	errTLSRequired        = errors.New("plain text on the TLS port")
+	errHandshake          = errors.New("TLS handshake failed")
 )
 
 // refusals is the one table from errors to the words of an answer. What is not
 // in it has no answer: the outcome is unknown and the connection is closed.
-// The words of errTLS and errHTTP are counted but answered in their own way.
+// The words of errTLS and errHTTP are counted but answered in their own way,
+// that of errHandshake by TLS itself.
 var refusals = [...]struct {
 	err  error
 	word string
@@ -33,6 +36,8 @@ var refusals = [...]struct {
 	{errTooManyConnections, "too_many_connections"},
 	{errTLS, "tls"},
 	{errHTTP, "http"},
+	{errTLSRequired, "tls_required"},
+	{errHandshake, "tls_handshake"},
 }
 
 // refusalOf returns the place of err in refusals, -1 when it has none.
