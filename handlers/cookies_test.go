@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -43,6 +44,24 @@ func TestZone_IsTheReaders(t *testing.T) {
 		if answer, _, doc := page(t, server, "GET", "/events", "", "Cookie", "zone="+zone); answer.StatusCode != 200 || times(doc) == "" {
 			t.Errorf("%.20s: %d", zone, answer.StatusCode)
 		}
+	}
+}
+
+func TestChoices_AreSecureOverTLS(t *testing.T) {
+	server := httptest.NewTLSServer(New(testOptions(t, seeded())))
+	defer server.Close()
+	answer, body := send(t, server, "GET", "/create?lang=es&density=compact", "")
+	cookies := answer.Cookies()
+	for _, cookie := range cookies {
+		if !cookie.Secure || !cookie.HttpOnly {
+			t.Errorf("%s", cookie)
+		}
+	}
+	if len(cookies) != 2 {
+		t.Errorf("cookies %v", cookies)
+	}
+	if !strings.Contains(body, "https://127.0.0.1:5080/api/events") {
+		t.Error("the command line of the page is not of https")
 	}
 }
 

@@ -97,6 +97,7 @@ type Info struct {
 	HTTPPort       int // bound ports, not the configured ones
 	FeedPort       int
 	TCPPort        int
+	TCPTLS         bool // the TCP port speaks TLS
 	SMTPConfigured bool
 	SMTPMissing    []string // the settings that email lacks, by name
 	Recipients     []string // who gets the emails, when that is known before the event

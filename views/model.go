@@ -193,7 +193,9 @@ type IngestData struct {
 type Samples struct {
 	Host     string // as the browser reached the panel, without port
 	TCPPort  int
+	TCPTLS   bool
 	HTTPPort int
+	HTTPS    bool
 }
 
 // CreateData is what surrounds the create-event form.

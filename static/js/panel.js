@@ -2,7 +2,7 @@
 // summaries for screen readers, ages, copying, dialogs and forms. Every page
 // reads and posts without it.
 
-const setCookie = (name, value) => { document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax`; };
+const setCookie = (name, value) => { document.cookie = `${name}=${value}; Path=/; Max-Age=31536000; SameSite=Lax${location.protocol === 'https:' ? '; Secure' : ''}`; };
 
 // Times are rendered in the reader's zone. It is told once, by a reload; a
 // server that does not know it is not asked again.
