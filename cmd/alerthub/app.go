@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"alerthub/certs"
 	"alerthub/hub"
 	"alerthub/live"
 	"alerthub/models"
@@ -46,6 +47,7 @@ type App struct {
 	metrics  *metrics
 
 	httpListener, tcpListener, feedListener net.Listener
+	webCert, tcpCert                        *certs.Pair // nil without encryption
 
 	stops   []stopStep // made last, stopped first
 	doors   []stopStep // stopped together, before all others
@@ -72,6 +74,9 @@ func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err erro
 			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := a.loadCertificates(); err != nil {
+		return nil, err
+	}
 	a.store, err = store.Open(ctx, store.Config{Dir: s.DataDir, Logger: logger.With("room", "store")})
 	if err != nil {
 		return nil, err
@@ -132,6 +137,7 @@ func (a *App) assemble() (err error) {
 	}
 	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
 		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
+		TLS:    serverTLS(a.tcpCert),
 		Logger: a.logger.With("room", "tcpingest"),
 	})
 	a.transfer, err = transfer.New(a.hub, a.store, transfer.Config{
@@ -165,7 +171,11 @@ func (a *App) Start() {
 	a.background("watch", a.watch.Run, nil) // it ends before the doors that it uses
 
 	addrs := a.Addrs()
-	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", "http://"+addrs.HTTP)
+	scheme := "http"
+	if a.webCert != nil {
+		scheme = "https"
+	}
+	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", scheme+"://"+addrs.HTTP, "tcp_tls", a.tcpCert != nil)
 }
 
 // Addrs returns what was bound, so that port 0 can be used.

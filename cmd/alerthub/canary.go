@@ -24,6 +24,8 @@ const (
 // canaryCmd has the running hub send a canary.
 type canaryCmd struct {
 	Addr string `name:"addr" env:"ALERTHUB_HTTP_ADDR" default:"127.0.0.1:5080" placeholder:"HOST:PORT" help:"The hub's panel. Default ${default}."`
+
+	tlsClient `embed:""`
 }
 
 // Validate tells a wrong command line before anything is sent.
@@ -83,11 +85,15 @@ func (c *canaryCmd) run(ctx context.Context, stdout io.Writer) error {
 func (c *canaryCmd) ask(ctx context.Context, method string, into any) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.Addr+"/api/canary", nil)
+	client, base, err := c.webClient(c.Addr)
 	if err != nil {
 		return 0, err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	r, err := http.NewRequestWithContext(ctx, method, base+"/api/canary", nil)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := client.Do(r)
 	if err != nil {
 		return 0, fmt.Errorf("the hub cannot be asked: %w", err)
 	}

@@ -23,7 +23,7 @@ func (a *App) openDoors() {
 		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: s.why,
 		Hosts: s.hosts(machine), Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
-			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener),
+			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener), TCPTLS: a.tcpCert != nil,
 			SMTPConfigured: len(s.SMTP.Missing()) == 0, SMTPMissing: s.SMTP.Missing(),
 			Recipients: s.SMTP.recipients(), Routed: s.SMTP.Routes != nil, Contacts: a.contacts(), Version: version,
 		},
@@ -41,9 +41,16 @@ func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		TLSConfig:         serverTLS(a.webCert),
+		Protocols:         new(http.Protocols),
 		ErrorLog:          slog.NewLogLogger(a.logger.With("room", "http").Handler(), slog.LevelDebug),
 	}
-	a.serve(name, func() error { return server.Serve(l) }, func(ctx context.Context) error {
+	server.Protocols.SetHTTP1(true) // websockets need it, and HTTP/2 would be a second way to the same pages
+	serve := func() error { return server.Serve(l) }
+	if a.webCert != nil {
+		serve = func() error { return server.ServeTLS(l, "", "") }
+	}
+	a.serve(name, serve, func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
 			// Who does not end a request is cut; the stop is in order all the same.

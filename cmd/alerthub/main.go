@@ -37,6 +37,7 @@ type cli struct {
 	Notify  notifyCmd  `cmd:"" help:"Try whether people can be told."`
 	Canary  canaryCmd  `cmd:"" help:"Have the running hub send an event through itself to a person, and print what became of it."`
 	Send    sendCmd    `cmd:"" help:"Send events to a hub's TCP port, as a device does."`
+	Cert    certCmd    `cmd:"" help:"Make certificates for a lab: an authority of its own, and one for the hub."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -85,6 +86,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = c.Canary.run(ctx, stdout)
 	case "send":
 		err = c.Send.run(ctx, stdin, stdout, stderr)
+	case "cert":
+		err = c.Cert.run(stdout)
 	case "version":
 		fmt.Fprintln(stdout, versionLine())
 	default:

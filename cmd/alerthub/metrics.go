@@ -97,6 +97,7 @@ func (c roomCollector) Collect(out chan<- prometheus.Metric) {
 	c.app.collectLive(emit)
 	c.app.collectIndex(emit)
 	c.app.collectWatch(emit)
+	c.app.collectCertificates(emit)
 }
 
 // emitter sends one value; labels alternate names and values.

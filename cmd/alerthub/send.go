@@ -24,7 +24,9 @@ import (
 // sendCmd is a device: it makes up events, or sends lines from a pipe, over
 // the hub's TCP port.
 type sendCmd struct {
-	Addr     string        `name:"addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" placeholder:"HOST:PORT" help:"The hub's TCP port. Default ${default}."`
+	Addr      string `name:"addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" placeholder:"HOST:PORT" help:"The hub's TCP port. Default ${default}."`
+	tlsClient `embed:""`
+
 	Count    int           `name:"count" default:"12" placeholder:"N" help:"Events to make up; 0 goes on until interrupted. Default ${default}."`
 	Interval time.Duration `name:"interval" default:"400ms" placeholder:"DURATION" help:"Pause between them. Default ${default}."`
 	Seed     uint64        `name:"seed" placeholder:"N" help:"Make up the same events as another run with this seed; 0 is a new one each time."`
@@ -47,6 +49,10 @@ func (c *sendCmd) Validate() error {
 // run sends until the input ends. The error tells what was refused or is not
 // known to be stored.
 func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
 	newKey := func() string { return "" }
 	if c.Key {
 		// Not from --seed: a second run is new events, not repeats.
@@ -56,7 +62,7 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 			return prefix + "-" + strconv.Itoa(n)
 		}
 	}
-	s := &sender{addr: c.Addr, keyed: c.Key, retryFor: c.RetryFor, log: stderr}
+	s := &sender{addr: c.Addr, dial: dialer(cfg, dialTimeout), keyed: c.Key, retryFor: c.RetryFor, log: stderr}
 	var (
 		source  iter.Seq[message]
 		readErr error // written before source ends
@@ -78,7 +84,7 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := s.deliver(ctx, channelOf(ctx, source))
+	err = s.deliver(ctx, channelOf(ctx, source))
 	if err == nil && readErr != nil {
 		err = fmt.Errorf("read standard input: %w", readErr)
 	}

@@ -30,6 +30,7 @@ const (
 // messages have keys.
 type sender struct {
 	addr     string
+	dial     func(ctx context.Context, addr string) (net.Conn, error)
 	window   int  // messages sent and not answered, at most
 	keyed    bool // sending a message again is safe
 	retryFor time.Duration
@@ -98,8 +99,7 @@ func (s *sender) exchange(ctx context.Context, input <-chan message) error {
 			return ctx.Err()
 		}
 	}
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, "tcp", s.addr)
+	conn, err := s.dial(ctx, s.addr)
 	if err != nil {
 		return err
 	}
@@ -217,6 +217,9 @@ func (s *sender) take(answer string) error {
 	}
 	if err := json.Unmarshal([]byte(answer), &a); err != nil || a.OK == nil {
 		return fmt.Errorf("%s is no TCP port of a hub, it answered %q", s.addr, strings.TrimSpace(answer))
+	}
+	if a.Error == "tls_required" {
+		return fmt.Errorf("the hub answered %s: it wants --tls", answer)
 	}
 	temporary := slices.Contains(notStored, a.Error)
 	if a.Error == "too_many_connections" || temporary && s.keyed || len(s.pending) == 0 {

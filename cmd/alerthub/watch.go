@@ -138,7 +138,10 @@ func (a *App) dialDoor(ctx context.Context) (net.Conn, error) {
 		}
 		addr = loopback.String()
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if a.tcpCert != nil {
+		return dialer(ownDoor(), 0)(ctx, addr)
+	}
+	return dialer(nil, 0)(ctx, addr)
 }
 
 func (a *App) collectWatch(out emitter) {
