@@ -36,6 +36,8 @@ var settings = []string{
 	"ALERTHUB_TCP_MAX_CONNECTIONS", "ALERTHUB_TCP_MAX_LINE", "ALERTHUB_TCP_IDLE_TIMEOUT",
 	"SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASS", "SMTP_PASS_FILE", "SMTP_FROM", "SMTP_TO", "SMTP_TLS", "SMTP_CA_FILE",
 	"--routes", "ALERTHUB_ROUTES", "--allowed-hosts", "ALERTHUB_ALLOWED_HOSTS",
+	"--tls-cert", "--tls-key", "--tcp-tls-cert", "--tcp-tls-key",
+	"ALERTHUB_TLS_CERT", "ALERTHUB_TLS_KEY", "ALERTHUB_TCP_TLS_CERT", "ALERTHUB_TCP_TLS_KEY",
 	"--email-retry-min", "--email-retry-max", "--email-max-age",
 	"ALERTHUB_EMAIL_RETRY_MIN", "ALERTHUB_EMAIL_RETRY_MAX", "ALERTHUB_EMAIL_MAX_AGE",
 	"--canary", "--canary-every", "--heartbeat-every", "--heartbeat-url-file",
@@ -57,13 +59,13 @@ func TestRun_HelpIsAManual(t *testing.T) {
 			}
 		}
 	}
-	for _, command := range []string{"serve", "routes", "canary", "send", "version"} {
+	for _, command := range []string{"serve", "routes", "canary", "send", "cert", "version"} {
 		if !strings.Contains(runBinary(t, nil, "--help").Stdout, command) {
 			t.Errorf("--help says nothing of the command %s", command)
 		}
 	}
 	got := runBinary(t, nil, "send", "--help")
-	for _, name := range []string{"--count", "--interval", "--addr", "--stdin", "--key"} {
+	for _, name := range []string{"--count", "--interval", "--addr", "--stdin", "--key", "--tls", "--tls-ca"} {
 		if !strings.Contains(got.Stdout, name) {
 			t.Errorf("send --help says nothing of %s", name)
 		}
