@@ -200,6 +200,26 @@ func TestTLS_NewFilesUnderLoad(t *testing.T) {
 	p.Stop(10 * time.Second)
 }
 
+// TestTLS_CanaryComesThrough: the hub speaks TLS to its own door, and the
+// command to the panel.
+func TestTLS_CanaryComesThrough(t *testing.T) {
+	t.Parallel()
+	l := makeLab(t)
+	server := newMailServer(t, false)
+	server.Start()
+	p := startHub(t, options{
+		env: server.Settings("tester@example.net", login...),
+		args: append([]string{"--canary=SMTP_TO", "--tls-cert", l.file("cert.pem"), "--tls-key", l.file("key.pem"),
+			"--tcp-tls-cert", l.file("cert.pem"), "--tcp-tls-key", l.file("key.pem")}, impatient...),
+	})
+	if got := runBinary(t, nil, "canary", "--addr", p.HTTP, "--tls-ca", l.file("ca.pem")); got.Code != 0 || !strings.Contains(got.Stdout, "came through: event ") {
+		t.Errorf("alerthub canary: %+v", got)
+	}
+	if got := runBinary(t, nil, "canary", "--addr", p.HTTP, "--tls"); got.Code == 0 || !strings.Contains(got.Stderr, "unknown authority") {
+		t.Errorf("alerthub canary without the authority: %+v", got)
+	}
+}
+
 func TestTLS_WrongFilesAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	a, b := makeLab(t), makeLab(t)
