@@ -307,13 +307,19 @@ func TestMidnight(t *testing.T) {
 				b.Type("p")
 				b.Becomes("paused")
 			}
+			// On a busy machine it may connect again for other reasons, too.
+			anew := func(before int) bool {
+				d := h.Dialled()
+				return len(d) > before && !d[len(d)-1].Has("since")
+			}
 			h.set(func(h *hub) { h.day = "2100-01-01" })
-			eventually(t, "it asks for its rows", func() bool { return len(h.Dialled()) == 2 && !h.Dialled()[1].Has("since") })
+			eventually(t, "it asks for its rows", func() bool { return anew(1) })
 			h.Say(yesterday)
 			if paused {
 				b.Stays(300*time.Millisecond, `document.querySelector('#rows .day').textContent.startsWith('Tuesday')`)
+				before := len(h.Dialled())
 				b.Type("p")
-				eventually(t, "it asks again", func() bool { return len(h.Dialled()) == 3 && !h.Dialled()[2].Has("since") })
+				eventually(t, "it asks again", func() bool { return anew(before) })
 				h.Say(yesterday)
 			}
 			b.Until(`document.querySelector('#rows .day').textContent.startsWith('Yesterday, ')`)
