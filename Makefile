@@ -38,6 +38,7 @@ test-root: root-tools ## proofs that need root: power cut, full disk, failing wr
 
 test-long: chromium ## soak and hundreds of kills (an hour)
 	$(GO) test -tags long -count=1 -timeout 2h -run '^TestLong' -v ./e2e
+	$(GO) test -count=1 -timeout 1h -run '^TestProperty' ./notify -rapid.checks 1000
 
 bench: build ## load the real program through its doors and compare with the floors of this machine
 	$(GO) test -tags bench -count=1 -timeout 1h -run '^TestBench' -v ./e2e

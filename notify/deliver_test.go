@@ -205,7 +205,7 @@ func TestRun_GivesUpOnEachRowAtItsOwnAge(t *testing.T) {
 		b.cfg.MaxAge = 3 * time.Hour
 		b.server.says(refused)
 		b.start()
-		const rows = 600 // more than two pauses tell
+		const rows = 300 // more than one pause tells
 		for i := range rows {
 			b.add(fmt.Sprint("sw-", i), models.SeverityError)
 			pass(time.Second)

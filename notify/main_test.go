@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,7 +19,14 @@ import (
 	"alerthub/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Each check of a property has a database of its own; make test-long has
+	// many more.
+	if err := flag.Set("rapid.checks", "20"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // outbox is the real one; what it changes is shown to nobody.
 type outbox struct {

@@ -74,6 +74,7 @@ type hub struct {
 	last    int64 // what beats say
 	rate    float64
 	day     string
+	table   string // rows that every message begins with
 	extra   string
 	mute    bool // nothing is sent, and sockets that are made stay silent
 	hang    bool // handshakes are not answered
@@ -145,7 +146,7 @@ func (h *hub) Say(parts ...string) {
 }
 
 func (h *hub) beat() string {
-	return fmt.Sprintf(`<i id="beat" hx-swap-oob="true" data-last-id="%[1]d" data-at="%[2]s" data-as-of="%[2]s" data-rate="%[3]g" data-day="%[4]s" data-build="1" hidden></i>`, h.last, models.FormatTime(time.Now()), h.rate, h.day) + h.extra
+	return h.table + fmt.Sprintf(`<i id="beat" hx-swap-oob="true" data-last-id="%[1]d" data-at="%[2]s" data-as-of="%[2]s" data-rate="%[3]g" data-day="%[4]s" data-build="1" hidden></i>`, h.last, models.FormatTime(time.Now()), h.rate, h.day) + h.extra
 }
 
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
