@@ -63,7 +63,7 @@ func (s *Store) Gather(ctx context.Context, g models.Gathering, now time.Time) (
 
 // gathered are the newest ids up to to that belong to a digest.
 func (s *Store) gathered(ctx context.Context, g models.Gathering, to int64) (ids []int64, err error) {
-	err = s.gormR.WithContext(ctx).Raw(`SELECT a.id FROM email_alerts a INDEXED BY email_alerts_waiting CROSS JOIN events e
+	err = s.gormR.WithContext(ctx).Raw(`SELECT a.id FROM email_alerts a INDEXED BY email_alerts_pending CROSS JOIN events e
 		WHERE a.status = 'pending' AND a.mail_id IS NULL AND a.channel = ? AND a.contact IS ? AND a.recipient = ? AND a.id >= ? AND a.id <= ?
 		AND e.id = a.event_id AND e.severity IN ? ORDER BY a.id DESC LIMIT ?`,
 		g.Channel, optional(g.Contact), g.Recipient, g.From, to, g.Severities, slice).Scan(&ids).Error
@@ -119,7 +119,7 @@ func (s *Store) Settle(ctx context.Context, carrier models.EmailAlert) (changed 
 func (s *Store) Unsettled(ctx context.Context) ([]models.EmailAlert, error) {
 	var rows []alertRow
 	err := s.gormR.WithContext(ctx).Raw(`SELECT * FROM email_alerts WHERE id IN
-		(SELECT mail_id FROM email_alerts INDEXED BY email_alerts_due WHERE status = 'pending' AND mail_id IS NOT NULL AND mail_id <> id)`).Scan(&rows).Error
+		(SELECT mail_id FROM email_alerts INDEXED BY email_alerts_pending WHERE status = 'pending' AND mail_id IS NOT NULL AND mail_id <> id)`).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read unsettled digests: %w", err)
 	}

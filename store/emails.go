@@ -35,20 +35,20 @@ func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models
 	switch f.Status {
 	case "":
 	case models.EmailPending:
-		// The index has them in the order of what is due: it finds few among many
-		// others, and many, in an outage, are met on the way down the ids.
+		// Their index finds few among many others; many, in an outage, are met on
+		// the way down the ids.
 		var pending int64
 		if err := s.gormR.WithContext(ctx).Raw("SELECT total(value) FROM counters WHERE name IN (?, ?)", emailPrefix+string(f.Status), webhookPrefix+string(f.Status)).Scan(&pending).Error; err != nil {
 			return nil, fmt.Errorf("read email alerts: %w", err)
 		}
-		condition := "status = ?"
-		if pending > manyPending {
-			condition = "+status = ?"
+		if pending <= manyPending {
+			q = q.Table("email_alerts INDEXED BY email_alerts_pending").Where("status = 'pending'")
+		} else {
+			q = q.Where("+status = 'pending'")
 		}
-		q = q.Where(condition, f.Status)
 	default:
-		// Both columns of the index equal, so that it is in the order of ids.
-		q = q.Where("status = ? AND next_attempt_at IS NULL", f.Status)
+		// The second term is that of the index of what has ended.
+		q = q.Where("status = ? AND status <> 'pending'", f.Status)
 	}
 	var rows []alertRow
 	if err := q.Order("id DESC").Limit(pageLimit(f.Limit)).Find(&rows).Error; err != nil {

@@ -65,7 +65,7 @@ func (s *Store) Retry(ctx context.Context, id int64, by models.Ack) (models.Emai
 
 // pending are the pending rows that sel selects, as a.
 func (s *Store) pending(ctx context.Context, sel models.Cancellation) *gorm.DB {
-	q := s.gormR.WithContext(ctx).Table("email_alerts a INDEXED BY email_alerts_due").Select("a.id").Where("a.status = ?", models.EmailPending)
+	q := s.gormR.WithContext(ctx).Table("email_alerts a INDEXED BY email_alerts_pending").Select("a.id").Where("a.status = 'pending'")
 	if sel.Contact != "" {
 		q = q.Where("a.contact = ?", sel.Contact)
 	}

@@ -79,7 +79,7 @@ func (s *Store) Waiting(ctx context.Context, lane models.Lane, after int64, limi
 
 // OldestWaiting is the id of the oldest waiting row of a lane; 0 for none.
 func (s *Store) OldestWaiting(ctx context.Context, lane models.Lane) (id int64, err error) {
-	err = ofLane(s.gormR.WithContext(ctx).Table("email_alerts INDEXED BY email_alerts_waiting"), "", lane).
+	err = ofLane(s.gormR.WithContext(ctx).Table("email_alerts INDEXED BY email_alerts_pending"), "", lane).
 		Select("coalesce(min(id), 0)").Where(isWaiting).Scan(&id).Error
 	if err != nil {
 		return 0, fmt.Errorf("read the outbox: %w", err)

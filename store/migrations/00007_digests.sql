@@ -7,8 +7,12 @@ ALTER TABLE email_alerts ADD COLUMN mail_id INTEGER;
 ALTER TABLE email_alerts ADD COLUMN claimed_at TEXT;
 ALTER TABLE email_alerts ADD COLUMN claim TEXT;
 
--- What waits for a message, by whom it is for, in the order of ids.
-CREATE INDEX email_alerts_waiting ON email_alerts(channel, contact, recipient) WHERE status = 'pending' AND mail_id IS NULL;
+-- What is pending, by whom it is for, in the order of ids; and what has ended,
+-- in the order of ids. A row is in one of them: each more costs every
+-- acknowledgement a page of the log.
+DROP INDEX email_alerts_due;
+CREATE INDEX email_alerts_pending ON email_alerts(channel, contact, recipient) WHERE status = 'pending';
+CREATE INDEX email_alerts_ended ON email_alerts(status) WHERE status <> 'pending';
 -- Messages that are under way, the one that is due first.
 CREATE INDEX email_alerts_carrying ON email_alerts(channel, next_attempt_at) WHERE status = 'pending' AND mail_id = id;
 CREATE INDEX email_alerts_mail ON email_alerts(mail_id) WHERE mail_id IS NOT NULL;
