@@ -18,7 +18,8 @@ func limited() map[string]models.Contact {
 	return map[string]models.Contact{"": {Limits: models.DefaultLimits()}}
 }
 
-// told are the messages so far, as lines: when, what, and of which sources.
+// told are the messages so far, as lines: when, but for a look at the outbox
+// that may wait for 25 ms, what, and of which sources.
 func (s *server) told(since time.Time) []string {
 	var lines []string
 	for _, y := range s.tried() {
@@ -30,7 +31,7 @@ func (s *server) told(since time.Time) []string {
 		if len(y.sources()) > 4 {
 			sources = fmt.Sprintf("%d sources", len(y.sources())+y.Digest.OtherSources)
 		}
-		lines = append(lines, fmt.Sprintf("%v %s: %s", y.at.Sub(since), what, sources))
+		lines = append(lines, fmt.Sprintf("%v %s: %s", y.at.Sub(since).Round(time.Second), what, sources))
 	}
 	return lines
 }
@@ -65,7 +66,7 @@ func TestLimits_GatherPerSource(t *testing.T) {
 		pass(time.Minute)
 		b.add("sw-2", models.SeverityError) // goes along, before its own five minutes are over
 		pass(2 * time.Minute)
-		b.toldSince(begin, "0s alone: sw-1", "2m1.025s alone: sw-2", "5m0s gathered of 3: sw-1 sw-2")
+		b.toldSince(begin, "0s alone: sw-1", "2m1s alone: sw-2", "5m0s gathered of 3: sw-1 sw-2")
 		for id, want := range map[int64]models.EmailStatus{1: models.EmailSent, 2: models.EmailDigested, 3: models.EmailDigested, 4: models.EmailSent, 5: models.EmailSent} {
 			if a := b.row(id); a.Status != want || want == models.EmailDigested && (a.MailID != 5 || a.Detail != "told in the digest of alert 5") {
 				t.Errorf("row %+v, want %s", a, want)
