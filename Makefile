@@ -7,7 +7,7 @@ LINT   = $(GO) tool -modfile=tools/go.mod golangci-lint
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build generate test check test-root test-long bench shots lint format chromium root-tools
+.PHONY: help run build generate test check test-root test-long bench shots lint format chromium python root-tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,10 +21,10 @@ build: ## build bin/alerthub
 generate: ## write the generated files again (templ components)
 	$(TEMPL) generate -path views
 
-test: chromium ## all tests, the browser's included (under 8 minutes)
+test: chromium python ## all tests, the browser's included (under 8 minutes)
 	$(GO) test -timeout 8m ./...
 
-check: chromium ## what CI adds: generated files, pins, format, lint, vet, races, root tests
+check: chromium python ## what CI adds: generated files, pins, format, lint, vet, races, root tests
 	scripts/check-generated
 	scripts/check-pins
 	$(GO) vet ./...
@@ -56,6 +56,9 @@ format: ## format the sources
 
 chromium: # the browser of the tests, installed when that is possible
 	@scripts/need-chromium
+
+python: # the Python of one test, installed when that is possible
+	@scripts/need-python
 
 root-tools: # strace and the file system tools of the root tests
 	@scripts/need-root-tools

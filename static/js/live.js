@@ -1,6 +1,7 @@
 // live.js: everything that this panel knows of htmx's websocket extension: the
 // connection and what is said of it, frames and how rows merge, and pausing.
-// A page without a socket has nothing for it to do.
+// A page without a socket has nothing for it to do. It is long because all of it
+// shares the state of one connection: split, that would be every part's to change.
 function live(holder) {
   // Beats come every 2 s. Checks run twice a second, so what is shown as live
   // is never older than 5 s, and 12 s of silence never look like less.

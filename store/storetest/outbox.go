@@ -10,6 +10,8 @@ import (
 	"alerthub/models"
 )
 
+// These are tests, as long as the contract of the outbox that they hold.
+
 var mails = models.Lane{Channel: models.DeliveryEmail}
 
 // waitingIn are the ids of the rows of a lane that wait.
