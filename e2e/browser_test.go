@@ -252,6 +252,12 @@ func (b *tab) In(zone string) {
 	call(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
 }
 
+// painted waits until all that was changed is on the screen.
+func (b *tab) painted() {
+	b.t.Helper()
+	eval[bool](b, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
+}
+
 // Until waits until the expression is true.
 func (b *tab) Until(expression string, patience time.Duration) {
 	b.t.Helper()

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -134,7 +135,7 @@ func removeLeft(dir string) error {
 			if ours, err := filepath.Match(pattern, entry.Name()); err != nil || !ours {
 				continue
 			}
-			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
+			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
