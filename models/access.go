@@ -143,6 +143,16 @@ type User struct {
 	Recovery   int       // recovery codes that are left
 }
 
+// Credentials are a user and what proves that it is them.
+type Credentials struct {
+	User
+	PasswordHash string    // argon2id, in the PHC string format
+	PasswordAt   time.Time // when it was chosen
+	TOTPSecret   string    // base32 (RFC 4648); "" without a second factor
+	TOTPStep     int64     // the last time step whose code was taken (RFC 6238)
+	RecoveryHash []string  // SHA-256 of the recovery codes that are left, in hex
+}
+
 // Session is one place where a user is signed in.
 type Session struct {
 	ID        int64
@@ -152,6 +162,9 @@ type Session struct {
 	Address   string    // where it began
 	Agent     string    // the browser, as it names itself
 	Current   bool      // the one that asks
+
+	TokenHash string // SHA-256 of what the browser shows
+	Data      []byte // what the session library keeps
 }
 
 // Limits on what people choose.

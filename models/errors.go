@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The errors that cross package borders. Compare with errors.Is; each
@@ -27,6 +28,14 @@ var (
 	ErrUnknown = errors.New("outcome unknown")
 	// ErrCanaryRunning: another canary is under way.
 	ErrCanaryRunning = errors.New("another canary is under way")
+	// ErrUnauthorized: what was shown does not open this door.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrForbidden: who asks is known, and may not.
+	ErrForbidden = errors.New("forbidden")
+	// ErrLastAdmin: nobody else could administer the hub.
+	ErrLastAdmin = errors.New("the last admin stays one")
+	// ErrExists: the name is taken.
+	ErrExists = errors.New("the name is taken")
 	// ErrClosed: the hub is shutting down; not stored.
 	ErrClosed = errors.New("shutting down")
 )
@@ -42,3 +51,9 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
 
 // Is makes errors.Is(err, ErrInvalid) true.
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
+
+// TooManyError refuses who tries too often.
+type TooManyError struct{ Wait time.Duration }
+
+// Error says how long to wait.
+func (e *TooManyError) Error() string { return fmt.Sprintf("too many tries: wait %v", e.Wait) }

@@ -7,6 +7,7 @@ CREATE TABLE users (
     name          TEXT NOT NULL UNIQUE COLLATE NOCASE,
     role          TEXT NOT NULL,
     password_hash TEXT NOT NULL,
+    password_at   TEXT NOT NULL,
     created_at    TEXT NOT NULL,
     disabled_at   TEXT,
     totp_secret   TEXT,

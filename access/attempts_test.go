@@ -1,0 +1,126 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"alerthub/models"
+)
+
+// try signs in with a wrong password and tells how long it must wait.
+func (b *bench) try(name, address string) time.Duration {
+	b.t.Helper()
+	_, err := b.SignIn(b.t.Context(), name, "not the password", "", Visitor{Address: address})
+	var many *models.TooManyError
+	switch {
+	case errors.As(err, &many):
+		return many.Wait
+	case !errors.Is(err, models.ErrUnauthorized):
+		b.t.Fatalf("%s from %s: %v", name, address, err)
+	}
+	return 0
+}
+
+// Guessing gets slow, for one account from everywhere and from one address for
+// all; an unknown name is told nothing else, and whoever was here before gets in.
+func TestService_SlowsGuessing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		try  func(b *bench, i int) time.Duration
+	}{
+		{"one account", func(b *bench, i int) time.Duration { return b.try("ana", fmt.Sprintf("198.51.100.%d", i)) }},
+		{"nobody's account", func(b *bench, i int) time.Duration { return b.try("nobody", fmt.Sprintf("198.51.100.%d", i)) }},
+		{"one address", func(b *bench, i int) time.Duration { return b.try(fmt.Sprintf("user %d", i), "198.51.100.1") }},
+		{"one network", func(b *bench, i int) time.Duration {
+			return b.try(fmt.Sprintf("user %d", i), fmt.Sprintf("2001:db8::%x", i))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.add("ana", models.RoleViewer)
+			b.signIn("ana")
+			var waits []time.Duration
+			for i := range 13 {
+				wait := c.try(b, i+1)
+				if wait > 0 {
+					waits = append(waits, wait)
+					b.clock = b.clock.Add(wait)
+					if again := c.try(b, i+1); again > 0 {
+						t.Fatalf("told to wait %v, and then %v more", wait, again)
+					}
+				}
+			}
+			want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
+			if len(waits) != len(want) {
+				t.Fatalf("it waited %v", waits)
+			}
+			for i := range want {
+				if waits[i] != want[i]*time.Second {
+					t.Errorf("it waited %v, want %v seconds", waits, want)
+				}
+			}
+			if _, err := b.SignIn(t.Context(), "ana", good, "", Visitor{Address: home}); err != nil {
+				t.Errorf("from where ana was before: %v", err)
+			}
+		})
+	}
+}
+
+// Many tries at the same time are no way around it.
+func TestService_ManyGuessesAtOnce(t *testing.T) {
+	b := start(t)
+	b.add("ana", models.RoleViewer)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	looked := 0
+	for range 20 {
+		all.Go(func() {
+			_, err := b.SignIn(t.Context(), "ana", "not the password", "", Visitor{Address: home})
+			if errors.Is(err, models.ErrUnauthorized) {
+				mu.Lock()
+				looked++
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if looked != freeFailures+1 {
+		t.Errorf("%d passwords were looked at, want %d", looked, freeFailures+1)
+	}
+}
+
+// A hash costs 19 MiB: two at a time, a queue of 32, and then it is busy.
+func TestHashing_Bounded(t *testing.T) {
+	h := newHashing()
+	for range maxHashing {
+		h.turns <- struct{}{}
+	}
+	var all sync.WaitGroup
+	results := make(chan error, maxWaiting)
+	for range maxWaiting {
+		all.Go(func() {
+			_, err := h.hash(t.Context(), good)
+			results <- err
+		})
+	}
+	for len(h.waiting) < maxWaiting {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := h.hash(t.Context(), good); !errors.Is(err, models.ErrBusy) {
+		t.Errorf("one more: %v", err)
+	}
+	for range maxHashing {
+		<-h.turns
+	}
+	all.Wait()
+	close(results)
+	for err := range results {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"alerthub/models"
+)
+
+// What the library keeps of a session.
+const (
+	keyUser    = "user"    // id of who is signed in
+	keyPending = "pending" // id of who has shown a password and owes a code
+)
+
+// codeWithin is how long a sign-in waits for its second factor.
+const codeWithin = 5 * time.Minute
+
+// storeEvery is how often the end of a session that is in use is stored: a
+// request must not cost a write. A crash ends sessions earlier by so much.
+const storeEvery = time.Minute
+
+const maxAgent = 200 // bytes of a browser's name that are kept
+
+// session is one that is known, by the hash of its token.
+type session struct {
+	models.Session
+	stored time.Time // the end that is in the database
+}
+
+// Visitor is where somebody signs in.
+type Visitor struct {
+	Address string // IP address
+	Agent   string // the browser's name for itself
+}
+
+// signIn is what a new session is told of itself, by the context, since the
+// library locks what it knows while it has it kept.
+type signIn struct {
+	Visitor
+	user int64 // 0 while a code is owed
+}
+
+type signInKey struct{}
+
+func (s *Service) loadSessions(ctx context.Context) error {
+	// Not by scs.New, which starts a goroutine for a store that is not used.
+	s.scs = &scs.SessionManager{Lifetime: s.cfg.SessionMax, IdleTimeout: s.cfg.SessionIdle, Codec: scs.GobCodec{}, Store: sessionStore{s}}
+	stored, err := s.store.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	var ended []int64
+	for _, v := range stored {
+		c := s.users[v.UserID]
+		if c == nil || !s.now().Before(v.ExpiresAt) {
+			ended = append(ended, v.ID)
+			continue
+		}
+		s.sessions[v.TokenHash] = &session{Session: v, stored: v.ExpiresAt}
+		s.attempts.succeeded(strings.ToLower(c.Name), v.Address)
+	}
+	if len(ended) == 0 {
+		return nil
+	}
+	return s.store.DeleteSessions(ctx, ended)
+}
+
+// sessionStore is the library's view of the sessions.
+type sessionStore struct{ *Service }
+
+// FindCtx returns what is kept of a session that goes on.
+func (s sessionStore) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v := s.sessions[digest(token)]
+	if v == nil || !s.now().Before(v.ExpiresAt) {
+		return nil, false, nil
+	}
+	return v.Data, true, nil
+}
+
+// CommitCtx keeps a session. One that waits for its code is not stored.
+func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
+	by, _ := ctx.Value(signInKey{}).(signIn)
+	v := &session{Session: models.Session{
+		TokenHash: digest(token), UserID: by.user, Data: data, BegunAt: s.now(), ExpiresAt: expiry.UTC().Truncate(time.Microsecond),
+		Address: by.Address, Agent: strings.ToValidUTF8(by.Agent[:min(len(by.Agent), maxAgent)], ""),
+	}}
+	if v.UserID != 0 {
+		stored, err := s.store.SaveSession(ctx, v.Session)
+		if err != nil {
+			return err
+		}
+		v.Session, v.stored = stored, stored.ExpiresAt
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.sessions, func(_ string, v *session) bool { return v.ID == 0 && !s.now().Before(v.ExpiresAt) })
+	s.sessions[v.TokenHash] = v
+	return nil
+}
+
+// DeleteCtx ends a session.
+func (s sessionStore) DeleteCtx(ctx context.Context, token string) error {
+	return s.drop(ctx, func(v *session) bool { return v.TokenHash == digest(token) })
+}
+
+// Find, Commit and Delete make it the library's type; it calls the others.
+func (s sessionStore) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+// Commit is CommitCtx.
+func (s sessionStore) Commit(token string, data []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), token, data, expiry)
+}
+
+// Delete is DeleteCtx.
+func (s sessionStore) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
+
+// drop ends the sessions that which selects: in memory at once, so that it
+// holds although the store may refuse.
+func (s *Service) drop(ctx context.Context, which func(*session) bool) error {
+	var ids []int64
+	s.mu.Lock()
+	for token, v := range s.sessions {
+		if which(v) {
+			delete(s.sessions, token)
+			if v.ID != 0 {
+				ids = append(ids, v.ID)
+			}
+		}
+	}
+	s.mu.Unlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := s.store.DeleteSessions(ctx, ids); err != nil {
+		return fmt.Errorf("end %d sessions: %w", len(ids), err)
+	}
+	return nil
+}
+
+// endSessions ends all sessions of a user but the one with the id keep.
+func (s *Service) endSessions(ctx context.Context, name string, keep int64) error {
+	user, err := s.User(name)
+	if err != nil {
+		return err
+	}
+	return s.drop(ctx, func(v *session) bool { return v.UserID == user.ID && (keep == 0 || v.ID != keep) })
+}
+
+// Session tells who shows this token, and that it is used now. False: nobody
+// who is signed in.
+func (s *Service) Session(ctx context.Context, token, address string) (models.Actor, bool) {
+	if token == "" {
+		return models.Actor{}, false
+	}
+	loaded, err := s.scs.Load(ctx, token)
+	if err != nil {
+		return models.Actor{}, false
+	}
+	id := s.scs.GetInt64(loaded, keyUser)
+	s.mu.RLock()
+	v, c := s.sessions[digest(token)], s.users[id]
+	s.mu.RUnlock()
+	if v == nil || c == nil || !s.use(ctx, v, c) {
+		return models.Actor{}, false
+	}
+	return models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Role: c.Role, Session: v.ID, Address: address}, true
+}
+
+// SessionGoesOn reports whether a user is still signed in by the session that
+// they were once found by. A page that is open uses its session.
+func (s *Service) SessionGoesOn(ctx context.Context, a models.Actor) bool {
+	s.mu.RLock()
+	c := s.users[a.ID]
+	var v *session
+	for _, known := range s.sessions {
+		if known.ID == a.Session {
+			v = known
+		}
+	}
+	s.mu.RUnlock()
+	return v != nil && c != nil && s.use(ctx, v, c)
+}
+
+// use moves the end of a session that goes on, and reports whether it does.
+func (s *Service) use(ctx context.Context, v *session, c *models.Credentials) bool {
+	now := s.now()
+	s.mu.Lock()
+	if s.sessions[v.TokenHash] != v || !now.Before(v.ExpiresAt) || !c.DisabledAt.IsZero() {
+		s.mu.Unlock()
+		return false
+	}
+	v.ExpiresAt = now.Add(s.cfg.SessionIdle)
+	if last := v.BegunAt.Add(s.cfg.SessionMax); v.ExpiresAt.After(last) {
+		v.ExpiresAt = last
+	}
+	due := v.ExpiresAt.Sub(v.stored) >= storeEvery
+	if due {
+		v.stored = v.ExpiresAt
+	}
+	stored := v.Session
+	s.mu.Unlock()
+	if due {
+		if _, err := s.store.SaveSession(ctx, stored); err != nil {
+			s.cfg.Logger.Warn("the end of a session is not stored", "session", v.ID, "error", err)
+		}
+	}
+	return true
+}
+
+// Sessions are where a user is signed in, the newest first; current is the one
+// that asks.
+func (s *Service) Sessions(userID, current int64) []models.Session {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var list []models.Session
+	for _, v := range s.sessions {
+		if v.UserID == userID && v.ID != 0 && s.now().Before(v.ExpiresAt) {
+			listed := v.Session
+			listed.Current = v.ID == current
+			list = append(list, listed)
+		}
+	}
+	slices.SortFunc(list, func(a, b models.Session) int { return int(b.ID - a.ID) })
+	return list
+}
+
+// EndSession ends one session of a user; models.ErrNotFound. EndOthers ends
+// all but one.
+func (s *Service) EndSession(ctx context.Context, userID, id int64) error {
+	if !slices.ContainsFunc(s.Sessions(userID, 0), func(v models.Session) bool { return v.ID == id }) {
+		return fmt.Errorf("session %d: %w", id, models.ErrNotFound)
+	}
+	if err := s.drop(ctx, func(v *session) bool { return v.ID == id && v.UserID == userID }); err != nil {
+		return err
+	}
+	_ = s.Record(ctx, models.AuditSessionRevoked, fmt.Sprintf("session %d", id), "")
+	return nil
+}
+
+// EndOthers ends all sessions of a user but the one with the id keep.
+func (s *Service) EndOthers(ctx context.Context, name string, keep int64) error {
+	if err := s.endSessions(ctx, name, keep); err != nil {
+		return err
+	}
+	_ = s.Record(ctx, models.AuditSessionRevoked, "all other sessions", "")
+	return nil
+}

@@ -1,0 +1,197 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+	"strings"
+	"time"
+
+	"alerthub/models"
+)
+
+// Ticket is what a browser gets for a sign-in.
+type Ticket struct {
+	Token   string    // the value of its cookie
+	Expires time.Time // after which it is worth nothing, whatever happens
+	Code    bool      // it opens nothing yet: Confirm wants a code
+}
+
+// nobodysHash is compared with the password of somebody who does not exist,
+// which takes as long as for somebody who does.
+const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$Tm9ib2R5J3Mgc2FsdC4hIQ$m0f0Vj3H8vJm3yDwV0x0mQ5g3m0aH1u2i3o4p5q6r7s"
+
+// SignIn begins a session for who shows name and password. The token that the
+// browser showed until now is worth nothing afterwards. The error is
+// models.ErrUnauthorized, the same for a wrong name, a wrong password and a
+// user who is disabled; a *models.TooManyError; or one of the store's.
+func (s *Service) SignIn(ctx context.Context, name, password, token string, visitor Visitor) (Ticket, error) {
+	c, err := s.check(ctx, name, password, visitor.Address)
+	if err != nil {
+		return Ticket{}, err
+	}
+	return s.begin(ctx, c, token, visitor, c.TOTPSecret != "")
+}
+
+// CheckLogin is who shows name, password, and a code where there is a second
+// factor. Its errors are those of SignIn.
+func (s *Service) CheckLogin(ctx context.Context, name, password, code, address string) (models.User, error) {
+	c, err := s.check(ctx, name, password, address)
+	if err == nil && c.TOTPSecret != "" {
+		err = s.checkCode(ctx, c, code, address)
+	}
+	if err != nil {
+		return models.User{}, err
+	}
+	return c.User, nil
+}
+
+// check finds the user whose password this is. Tries are counted before the
+// password is looked at, so that many at once count too.
+func (s *Service) check(ctx context.Context, name, password, address string) (*models.Credentials, error) {
+	name = strings.ToLower(strings.TrimSpace(name))
+	if err := s.attempt(name, address); err != nil {
+		return nil, err
+	}
+	c, err := s.credentials(name)
+	stored := nobodysHash
+	if err == nil {
+		stored = c.PasswordHash
+	}
+	matches, hashErr := s.hashing.matches(ctx, password, stored)
+	if hashErr != nil {
+		return nil, hashErr
+	}
+	if err != nil || !matches || !c.DisabledAt.IsZero() {
+		s.failed(ctx, c, name, address, "password")
+		return nil, fmt.Errorf("sign in: %w", models.ErrUnauthorized)
+	}
+	s.attempts.succeeded(name, address)
+	return c, nil
+}
+
+// attempt counts a try, or refuses it.
+func (s *Service) attempt(name, address string) error {
+	now, subjects := s.now(), s.attempts.of(name, address)
+	if wait := s.attempts.wait(now, subjects...); wait > 0 {
+		return &models.TooManyError{Wait: wait}
+	}
+	s.attempts.failed(now, subjects...)
+	return nil
+}
+
+// failed tells of a sign-in that failed. The name of nobody is not kept:
+// people type passwords into that field.
+func (s *Service) failed(ctx context.Context, c *models.Credentials, name, address, what string) {
+	actor := models.Actor{Kind: models.ActorNobody, Address: address}
+	if c != nil {
+		actor.Name = c.Name
+	}
+	s.cfg.Logger.Warn("sign-in failed", "user", actor.Name, "known", c != nil, "peer", address, "wrong", what)
+	_ = s.Record(models.WithActor(ctx, actor), models.AuditSignInFailed, "", what)
+}
+
+// begin makes a session for c, one that waits for a code when code is set.
+func (s *Service) begin(ctx context.Context, c *models.Credentials, token string, visitor Visitor, code bool) (Ticket, error) {
+	by := signIn{Visitor: visitor}
+	if !code {
+		by.user = c.ID
+	}
+	ctx, err := s.scs.Load(context.WithValue(ctx, signInKey{}, by), token)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if err := s.scs.Clear(ctx); err != nil {
+		return Ticket{}, err
+	}
+	if err := s.scs.RenewToken(ctx); err != nil { // nobody else can have known it
+		return Ticket{}, err
+	}
+	if code {
+		s.scs.Put(ctx, keyPending, c.ID)
+		s.scs.SetDeadline(ctx, s.now().Add(codeWithin))
+	} else {
+		s.scs.Put(ctx, keyUser, c.ID)
+	}
+	token, _, err = s.scs.Commit(ctx)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if !code {
+		s.cfg.Logger.Info("signed in", "user", c.Name, "peer", visitor.Address)
+		actor := models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Address: visitor.Address}
+		_ = s.Record(models.WithActor(ctx, actor), models.AuditSignIn, "", "")
+	}
+	return Ticket{Token: token, Expires: s.scs.Deadline(ctx), Code: code}, nil
+}
+
+// Confirm ends a sign-in by its second factor: a code, or one of the recovery
+// codes. The error is models.ErrUnauthorized for a wrong one, a
+// *models.TooManyError, or models.ErrNotFound when no sign-in waits: it begins anew then.
+func (s *Service) Confirm(ctx context.Context, code, token string, visitor Visitor) (Ticket, error) {
+	loaded, err := s.scs.Load(ctx, token)
+	if err != nil {
+		return Ticket{}, err
+	}
+	s.mu.RLock()
+	c := s.users[s.scs.GetInt64(loaded, keyPending)]
+	s.mu.RUnlock()
+	if c == nil || !c.DisabledAt.IsZero() {
+		return Ticket{}, fmt.Errorf("confirm a sign-in: %w", models.ErrNotFound)
+	}
+	if err := s.checkCode(ctx, c, code, visitor.Address); err != nil {
+		return Ticket{}, err
+	}
+	return s.begin(ctx, c, token, visitor, false)
+}
+
+// SignOut ends the session of a token.
+func (s *Service) SignOut(ctx context.Context, token string) error {
+	loaded, err := s.scs.Load(ctx, token)
+	if err != nil {
+		return err
+	}
+	if err := s.scs.Destroy(loaded); err != nil {
+		return err
+	}
+	_ = s.Record(ctx, models.AuditSignOut, "", "")
+	return nil
+}
+
+// setupWithin is how long the link of a first start is good for.
+const setupWithin = time.Hour
+
+// OfferSetup makes the token by which, once and within an hour, the first user
+// can be added without being signed in. It is not kept.
+func (s *Service) OfferSetup() string {
+	token := rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setup, s.setupEnd = digest(token), s.now().Add(setupWithin)
+	return token
+}
+
+// SetupOffered reports whether token would let SetUp add the first user.
+func (s *Service) SetupOffered(token string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.users) == 0 && s.setup != "" && s.now().Before(s.setupEnd) &&
+		subtle.ConstantTimeCompare([]byte(digest(token)), []byte(s.setup)) == 1
+}
+
+// SetUp adds the first user, an admin. The error is models.ErrUnauthorized for
+// a token that is wrong, used or too old, or one of AddUser's.
+func (s *Service) SetUp(ctx context.Context, token, name, password string) (models.User, error) {
+	if !s.SetupOffered(token) {
+		return models.User{}, fmt.Errorf("set up: %w", models.ErrUnauthorized)
+	}
+	user, err := s.AddUser(ctx, name, password, models.RoleAdmin)
+	if err != nil {
+		return models.User{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setup = ""
+	return user, nil
+}

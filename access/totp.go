@@ -1,0 +1,171 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"image/png"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
+
+	"alerthub/models"
+)
+
+// What authenticator apps expect (RFC 6238).
+const (
+	totpPeriod = 30 // seconds
+	totpSkew   = 1  // steps that a clock may be off
+)
+
+const recoveryCodes = 10
+
+// SecondFactor is a second factor that waits to be confirmed.
+type SecondFactor struct {
+	Secret string // base32
+	URI    string // otpauth:// for an app
+}
+
+// NewSecondFactor makes a secret for a user. It is theirs once TurnOn has seen
+// a code of it; until then it is nowhere but in the answer.
+func (s *Service) NewSecondFactor(name string) (SecondFactor, error) {
+	key, err := totp.Generate(totp.GenerateOpts{Issuer: "Network Alert Hub", AccountName: name, Period: totpPeriod})
+	if err != nil {
+		return SecondFactor{}, fmt.Errorf("make a second factor: %w", err)
+	}
+	return SecondFactor{Secret: key.Secret(), URI: key.URL()}, nil
+}
+
+// QR is the picture of an otpauth address, as a PNG of size pixels.
+func QR(uri string, size int) ([]byte, error) {
+	key, err := otp.NewKeyFromURL(uri)
+	if err != nil {
+		return nil, fmt.Errorf("read an otpauth address: %w", err)
+	}
+	picture, err := key.Image(size, size)
+	if err != nil {
+		return nil, fmt.Errorf("draw an otpauth address: %w", err)
+	}
+	var b bytes.Buffer
+	err = png.Encode(&b, picture)
+	return b.Bytes(), err
+}
+
+// stepOf finds the time step whose code this is, around now; 0 for none.
+func stepOf(secret, code string, now time.Time) int64 {
+	step := now.Unix() / totpPeriod
+	for _, near := range []int64{step, step - totpSkew, step + totpSkew} {
+		want, err := hotp.GenerateCode(secret, uint64(near))
+		if err == nil && want == code {
+			return near
+		}
+	}
+	return 0
+}
+
+// TurnOnSecondFactor gives a user the secret whose code they show, and returns
+// their recovery codes, which nothing tells again. The error is a
+// *models.FieldError for "code".
+func (s *Service) TurnOnSecondFactor(ctx context.Context, name, secret, code string) ([]string, error) {
+	step := stepOf(secret, plainCode(code), s.now())
+	if step == 0 {
+		return nil, &models.FieldError{Field: "code", Reason: "is not the code of now"}
+	}
+	codes, hashes := newRecoveryCodes()
+	err := s.update(ctx, name, func(c *models.Credentials) error {
+		c.TOTPSecret, c.TOTPStep, c.RecoveryHash = secret, step, hashes
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_ = s.Record(ctx, models.AuditTwoFactorOn, "user "+name, "")
+	return codes, nil
+}
+
+// TurnOffSecondFactor takes a user's second factor away, and its recovery codes.
+func (s *Service) TurnOffSecondFactor(ctx context.Context, name string) error {
+	err := s.update(ctx, name, func(c *models.Credentials) error {
+		c.TOTPSecret, c.TOTPStep, c.RecoveryHash = "", 0, nil
+		return nil
+	})
+	if err == nil {
+		_ = s.Record(ctx, models.AuditTwoFactorOff, "user "+name, "")
+	}
+	return err
+}
+
+// RenewRecoveryCodes replaces the recovery codes of a user who has a second
+// factor; models.ErrNotFound without one.
+func (s *Service) RenewRecoveryCodes(ctx context.Context, name string) ([]string, error) {
+	codes, hashes := newRecoveryCodes()
+	err := s.update(ctx, name, func(c *models.Credentials) error {
+		if c.TOTPSecret == "" {
+			return fmt.Errorf("second factor of %q: %w", name, models.ErrNotFound)
+		}
+		c.RecoveryHash = hashes
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_ = s.Record(ctx, models.AuditRecoveryRenewed, "user "+name, "")
+	return codes, nil
+}
+
+// checkCode takes a code of a user's second factor, or a recovery code, each
+// once. The error is models.ErrUnauthorized, or a *models.TooManyError.
+func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, address string) error {
+	// Codes have a count of their own: the password was right.
+	account := "code of " + strings.ToLower(c.Name)
+	if err := s.attempt(account, address); err != nil {
+		return err
+	}
+	code = plainCode(code)
+	recovered := false
+	err := s.update(ctx, c.Name, func(c *models.Credentials) error {
+		if step := stepOf(c.TOTPSecret, code, s.now()); step > c.TOTPStep {
+			c.TOTPStep = step
+			return nil
+		}
+		i := slices.Index(c.RecoveryHash, digest(code))
+		if recovered = i >= 0; !recovered {
+			return models.ErrUnauthorized
+		}
+		c.RecoveryHash = slices.Delete(slices.Clone(c.RecoveryHash), i, i+1)
+		return nil
+	})
+	if errors.Is(err, models.ErrUnauthorized) {
+		s.failed(ctx, c, c.Name, address, "code")
+	}
+	if err != nil {
+		return fmt.Errorf("check a code: %w", err)
+	}
+	s.attempts.succeeded(account, address)
+	if recovered {
+		actor := models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Address: address}
+		_ = s.Record(models.WithActor(ctx, actor), models.AuditRecoveryUsed, "", fmt.Sprintf("%d left", len(c.RecoveryHash)-1))
+	}
+	return nil
+}
+
+// newRecoveryCodes are codes of 80 random bits, and what is kept of them.
+func newRecoveryCodes() (codes, hashes []string) {
+	for range recoveryCodes {
+		code := strings.ToLower(rand.Text()[:16])
+		hashes = append(hashes, digest(code))
+		codes = append(codes, code[:4]+"-"+code[4:8]+"-"+code[8:12]+"-"+code[12:])
+	}
+	return codes, hashes
+}
+
+// plainCode is a code as it is compared, however it was typed.
+func plainCode(typed string) string {
+	return strings.ToLower(strings.NewReplacer(" ", "", "-", "").Replace(typed))
+}
