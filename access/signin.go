@@ -64,7 +64,7 @@ func (s *Service) check(ctx context.Context, name, password, address string) (*m
 		return nil, hashErr
 	}
 	if err != nil || !matches || !c.DisabledAt.IsZero() {
-		s.failed(ctx, c, name, address, "password")
+		s.failed(ctx, c, address, "password")
 		return nil, fmt.Errorf("sign in: %w", models.ErrUnauthorized)
 	}
 	s.attempts.succeeded(name, address)
@@ -83,7 +83,7 @@ func (s *Service) attempt(name, address string) error {
 
 // failed tells of a sign-in that failed. The name of nobody is not kept:
 // people type passwords into that field.
-func (s *Service) failed(ctx context.Context, c *models.Credentials, name, address, what string) {
+func (s *Service) failed(ctx context.Context, c *models.Credentials, address, what string) {
 	actor := models.Actor{Kind: models.ActorNobody, Address: address}
 	if c != nil {
 		actor.Name = c.Name

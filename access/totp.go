@@ -142,7 +142,7 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 		return nil
 	})
 	if errors.Is(err, models.ErrUnauthorized) {
-		s.failed(ctx, c, c.Name, address, "code")
+		s.failed(ctx, c, address, "code")
 	}
 	if err != nil {
 		return fmt.Errorf("check a code: %w", err)
