@@ -21,6 +21,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrBusy: the queue is full and nothing moved for a while; not stored.
 	ErrBusy = errors.New("busy")
+	// ErrRateLimited: the sender reports too much for now; a *RateLimited says
+	// how long. Not stored.
+	ErrRateLimited = errors.New("rate limited")
 	// ErrUnavailable: storage refused the write; not stored.
 	ErrUnavailable = errors.New("storage unavailable")
 	// ErrUnknown: the caller gave up waiting for a commit; the event may or

@@ -57,6 +57,7 @@ type Draft struct {
 	Channel    Channel
 	RawPayload string
 	Peer       string   // the sender's IP address, without port
+	Credential string   // what the sender proved itself by; "" for nothing
 	Key        string   // idempotency key, unique per source; "" for none
 	Truncated  []string // the fields that were cut: "source", "message"
 
@@ -72,6 +73,7 @@ type Input struct {
 	Channel    Channel
 	RawPayload string
 	Peer       string // the source when Source is blank
+	Credential string
 }
 
 // NewDraft applies the rules that hold at every door: defaults, severity
@@ -79,7 +81,7 @@ type Input struct {
 // (line feeds and tabs of a message stay; the rest becomes U+FFFD). The only
 // error is a *FieldError for the key.
 func NewDraft(in Input) (Draft, error) {
-	d := Draft{Channel: in.Channel, RawPayload: in.RawPayload, Peer: in.Peer}
+	d := Draft{Channel: in.Channel, RawPayload: in.RawPayload, Peer: in.Peer, Credential: in.Credential}
 	d.Severity = SeverityInfo
 	if in.Severity != "" {
 		d.Severity, _ = ParseSeverity(in.Severity)

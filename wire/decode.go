@@ -22,6 +22,8 @@ type Origin struct {
 	Channel models.Channel
 	Peer    string // IP address without port: the source of events that name none
 	Key     string // key given outside the object (HTTP's Idempotency-Key); a "key" member wins
+
+	Credential string // what the sender proved itself by; "" for nothing
 }
 
 // line is an event as senders write it. Severity is a word or a syslog number.
@@ -47,8 +49,17 @@ var (
 //
 // Errors: models.ErrInvalidJSON for anything but one well-formed object
 // without duplicate members; a *models.FieldError for a member of the wrong
-// type or an unusable key. Decode keeps no reference to raw.
+// type or an unusable key. The draft then says only who sent it. Decode keeps no
+// reference to raw.
 func Decode(raw []byte, from Origin) (models.Draft, error) {
+	d, err := decode(raw, from)
+	if err != nil {
+		return models.Draft{Channel: from.Channel, Peer: from.Peer, Credential: from.Credential}, err
+	}
+	return d, nil
+}
+
+func decode(raw []byte, from Origin) (models.Draft, error) {
 	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, byteOrderMark))
 	if !utf8.Valid(raw) {
 		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
@@ -69,7 +80,7 @@ func Decode(raw []byte, from Origin) (models.Draft, error) {
 	}
 	return models.NewDraft(models.Input{
 		Source: l.Source, Severity: severity, Message: l.Message, Key: l.Key,
-		Channel: from.Channel, Peer: from.Peer, RawPayload: string(raw),
+		Channel: from.Channel, Peer: from.Peer, Credential: from.Credential, RawPayload: string(raw),
 	})
 }
 
