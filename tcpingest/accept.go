@@ -68,7 +68,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, running *sync.Wait
 			continue
 		}
 		if errors.Is(err, errTooManyConnections) {
-			complain("tcp: refusing connections", err)
+			complain("tcp: refusing connections", fmt.Errorf("from %s: %w", c.origin.Peer, err))
 		}
 		s.refused[refusalOf(err)].Add(1)
 		select {

@@ -42,6 +42,7 @@ type conn struct {
 	framer  framer
 	opening bool // the first bytes did not tell yet whether this is the right port
 	began   time.Time
+	pause   time.Duration // before the next read
 }
 
 // group is the lines of one read, or as many of them as fit into the window.
@@ -115,7 +116,7 @@ func (c *conn) read(ctx context.Context) (unread bool) {
 					return true
 				}
 			}
-			if !c.take(ctx, c.framer.next) {
+			if !c.take(ctx, c.framer.next) || !c.rest(ctx) {
 				return true
 			}
 			c.framer.shrink(n)
@@ -176,12 +177,35 @@ func (c *conn) take(ctx context.Context, next func() ([]byte, bool, bool)) bool 
 			continue
 		}
 		draft, err := wire.Decode(line, c.origin)
+		if refusal := c.srv.cfg.Limit(draft); refusal != nil {
+			err = refusal
+			if limited := (*models.RateLimited)(nil); errors.As(err, &limited) {
+				c.pause = max(c.pause, limited.Pause)
+			}
+		}
 		if err == nil {
 			g.drafts = append(g.drafts, draft)
 		}
 		g.lines = append(g.lines, err)
 	}
 	return c.submit(ctx, g)
+}
+
+// rest keeps a flood waiting. False means that the connection ends.
+func (c *conn) rest(ctx context.Context) bool {
+	if c.pause == 0 {
+		return true
+	}
+	over := time.NewTimer(c.pause)
+	defer over.Stop()
+	c.pause = 0
+	select {
+	case <-over.C:
+		return true
+	case <-c.srv.stopping:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // cost is how much of the window a line takes: one, and one more for each

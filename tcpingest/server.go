@@ -32,6 +32,14 @@ type Service interface {
 	Submit(ctx context.Context, drafts []models.Draft) (wait func(context.Context) ([]models.Receipt, error), err error)
 }
 
+// Caps bounds the connections of one address.
+type Caps interface {
+	// Enter counts a connection from an IP address; false refuses it. Each one
+	// that is true is followed by a Leave.
+	Enter(peer string) bool
+	Leave(peer string)
+}
+
 // Defaults of Config.
 const (
 	// DefaultMaxConnections serves a large site and stays far below the
@@ -53,6 +61,12 @@ type Config struct {
 	// descriptors, at least 64, is always left to others, so that the panel
 	// and the database work when the devices take all they can.
 	MaxConnections int
+	// Caps bounds the connections of one address in the same way; nil does not.
+	Caps Caps
+	// Limit says whether a sender may report one more event, or tell one more
+	// line that is none, whose draft names the sender only. Its error is the
+	// line's answer. nil allows everything.
+	Limit func(models.Draft) error
 	// MaxLine is the longest line in bytes, without its end.
 	MaxLine int
 	// Window bounds the lines of a connection that are read and not answered.
@@ -80,8 +94,9 @@ type Server struct {
 	cfg Config
 	svc Service
 
-	closing atomic.Bool   // set once, under mu
-	drained chan struct{} // closed when closing is set and no connection is open
+	closing  atomic.Bool   // set once, under mu
+	stopping chan struct{} // closed when closing is set
+	drained  chan struct{} // closed when closing is set and no connection is open
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
@@ -102,16 +117,27 @@ func New(svc Service, cfg Config) *Server {
 	orDefault(&cfg.IdleTimeout, DefaultIdleTimeout)
 	orDefault(&cfg.LineTimeout, DefaultLineTimeout)
 	orDefault(&cfg.WriteTimeout, DefaultWriteTimeout)
+	if cfg.Caps == nil {
+		cfg.Caps = noCaps{}
+	}
+	if cfg.Limit == nil {
+		cfg.Limit = func(models.Draft) error { return nil }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if most := spareDescriptors(); most < cfg.MaxConnections {
+	if most, _ := Descriptors(); most < cfg.MaxConnections {
 		cfg.Logger.Warn("tcp: fewer connections than configured, because of the limit on open files",
 			"configured", cfg.MaxConnections, "connections", most)
 		cfg.MaxConnections = most
 	}
-	return &Server{cfg: cfg, svc: svc, drained: make(chan struct{}), conns: make(map[*conn]struct{})}
+	return &Server{cfg: cfg, svc: svc, stopping: make(chan struct{}), drained: make(chan struct{}), conns: make(map[*conn]struct{})}
 }
+
+type noCaps struct{}
+
+func (noCaps) Enter(string) bool { return true }
+func (noCaps) Leave(string)      {}
 
 func orDefault[T int | time.Duration](value *T, standard T) {
 	if *value <= 0 {
@@ -146,8 +172,11 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown returns an error that says how many, wrapping ctx's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	if !s.closing.Swap(true) && len(s.conns) == 0 {
-		close(s.drained)
+	if !s.closing.Swap(true) {
+		close(s.stopping)
+		if len(s.conns) == 0 {
+			close(s.drained)
+		}
 	}
 	if s.listener != nil {
 		_ = s.listener.Close()
@@ -203,14 +232,14 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// add registers a connection, unless there are too many.
+// add registers a connection, unless there are too many, in all or of its peer.
 func (s *Server) add(c *conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closing.Load():
 		return models.ErrClosed
-	case len(s.conns) >= s.cfg.MaxConnections:
+	case len(s.conns) >= s.cfg.MaxConnections, !s.cfg.Caps.Enter(c.origin.Peer):
 		return errTooManyConnections
 	}
 	s.conns[c] = struct{}{}
@@ -221,6 +250,7 @@ func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.cfg.Caps.Leave(c.origin.Peer)
 	if s.closing.Load() && len(s.conns) == 0 {
 		close(s.drained)
 	}

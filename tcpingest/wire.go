@@ -30,6 +30,7 @@ var refusals = [...]struct {
 	{models.ErrInvalid, "invalid_event"},
 	{errLineTooLong, "line_too_long"},
 	{models.ErrKeyConflict, "key_conflict"},
+	{models.ErrRateLimited, "rate_limited"},
 	{models.ErrBusy, "busy"},
 	{models.ErrUnavailable, "storage_unavailable"},
 	{models.ErrClosed, "shutting_down"},
@@ -72,7 +73,7 @@ func appendReceipt(dst []byte, r *models.Receipt) []byte {
 }
 
 // appendRefusal appends the answer to a line that is not stored; refusal is a
-// place in refusals, and err names the field, if any.
+// place in refusals, and err names the field or tells how long to wait, if any.
 func appendRefusal(dst []byte, refusal int, err error) []byte {
 	dst = append(dst, `{"ok":false,"error":"`...)
 	dst = append(dst, refusals[refusal].word...)
@@ -81,6 +82,11 @@ func appendRefusal(dst []byte, refusal int, err error) []byte {
 	if errors.As(err, &field) {
 		dst = append(dst, `,"field":`...)
 		dst = appendString(dst, field.Field)
+	}
+	var limited *models.RateLimited
+	if errors.As(err, &limited) {
+		dst = append(dst, `,"retry_ms":`...)
+		dst = strconv.AppendInt(dst, limited.Milliseconds(), 10)
 	}
 	return append(dst, "}\n"...)
 }
