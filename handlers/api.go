@@ -128,7 +128,34 @@ func (h *Handler) getConfig(c echo.Context) error {
 		TCPPort        int    `json:"tcp_port"`
 		SMTPConfigured bool   `json:"smtp_configured"`
 		Version        string `json:"version"`
-	}{h.info.HTTPPort, h.info.FeedPort, h.info.TCPPort, h.info.SMTPConfigured, h.info.Version})
+		Limits         limits `json:"limits"`
+	}{h.info.HTTPPort, h.info.FeedPort, h.info.TCPPort, h.info.SMTPConfigured, h.info.Version, limitsOf(h.info.Limits)})
+}
+
+// limits are what one sender may take of the hub; null is no limit.
+type limits struct {
+	Source          *rate `json:"source"`
+	Peer            *rate `json:"peer"`
+	Key             *rate `json:"key"`
+	TCPConnections  int   `json:"tcp_connections"`
+	TCPPerAddress   int   `json:"tcp_connections_per_address"`
+	HTTPConnections int   `json:"http_connections"`
+	HTTPPerAddress  int   `json:"http_connections_per_address"`
+}
+
+type rate struct {
+	PerSecond int `json:"events_per_second"`
+	Burst     int `json:"burst"`
+}
+
+func limitsOf(l models.IntakeLimits) limits {
+	of := func(r models.Rate) *rate {
+		if r == (models.Rate{}) {
+			return nil
+		}
+		return &rate{r.PerSecond, r.Burst}
+	}
+	return limits{of(l.Source), of(l.Peer), of(l.Key), l.TCPConnections, l.TCPPerAddress, l.HTTPConnections, l.HTTPPerAddress}
 }
 
 // getReady answers whether events can be stored. Paused delivery is told, but

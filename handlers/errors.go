@@ -42,10 +42,12 @@ var (
 	tooLarge         = failure{413, "too_large", "Too large", "A batch holds at most 1000 events in 1 MiB, any other body 64 KiB. Nothing was stored.", 0}
 	unsupportedType  = failure{415, "unsupported_media_type", "Unsupported media type", "Send application/json or application/x-ndjson.", 0}
 	wrongHost        = failure{421, "wrong_host", "Unknown host name", "The Host header is none of the names that this hub answers to. Ask by its address, or add the name to the setting --allowed-hosts (ALERTHUB_ALLOWED_HOSTS).", 0}
+	rateLimited      = failure{429, "rate_limited", "Too many events", "This source, address or key reports more than --limit-source, --limit-peer or --limit-key allow. Nothing was stored; send again after retry_ms milliseconds.", 0}
 	internal         = failure{500, "internal_error", "Internal error", "The hub's log tells more under this request id.", 0}
 	busy             = failure{503, "busy", "Busy", "The queue is full. Nothing was stored; send again.", 1}
 	outcomeUnknown   = failure{503, "outcome_unknown", "Outcome unknown", "The commit takes long: the event may or may not be stored. Sending it again with the same idempotency key is safe.", 1}
 	unavailable      = failure{503, "storage_unavailable", "Storage unavailable", "Events cannot be stored now. Nothing was stored; send again later.", 5}
+	crowded          = failure{503, "too_many_connections", "Too many connections", "More connections, in all or from this address, than the hub allows. Close some and try again.", 5}
 	shuttingDown     = failure{503, "shutting_down", "Shutting down", "The hub is stopping. Nothing was stored; send again.", 5}
 )
 
@@ -97,9 +99,17 @@ type problem struct {
 	Word      string       `json:"error"`
 	Field     string       `json:"field,omitempty"`
 	Errors    []fieldError `json:"errors,omitempty"`
+	RetryMS   int64        `json:"retry_ms,omitzero"`
 	RequestID string       `json:"request_id"`
 
 	retryAfter int
+}
+
+// retryIn says when it may be tried again: exactly, and in the header's seconds.
+func (p *problem) retryIn(limited *models.RateLimited) *problem {
+	p.RetryMS = limited.Milliseconds()
+	p.retryAfter = int((p.RetryMS + 999) / 1000)
+	return p
 }
 
 // Error makes a problem what handlers return.
@@ -126,6 +136,7 @@ func problemOf(err error) *problem {
 		p       *problem
 		field   *models.FieldError
 		tooLong *http.MaxBytesError
+		limited *models.RateLimited
 		routing *echo.HTTPError
 	)
 	switch {
@@ -135,6 +146,8 @@ func problemOf(err error) *problem {
 		return refuse(invalidEvent, fieldError{field.Field, field.Reason})
 	case errors.As(err, &tooLong):
 		return refuse(tooLarge)
+	case errors.As(err, &limited):
+		return refuse(rateLimited).retryIn(limited)
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {
@@ -161,10 +174,16 @@ func (h *Handler) handleError(err error, c echo.Context) {
 	if p.retryAfter > 0 {
 		header.Set(echo.HeaderRetryAfter, strconv.Itoa(p.retryAfter))
 	}
-	if p.Word == wrongHost.word && wantsPage(c.Request()) {
+	if wantsPage(c.Request()) {
 		// Not a page: its files and links would be refused as well.
-		_ = c.String(p.Status, i18n.T(reader(c), "error.host"))
-		return
+		switch p.Word {
+		case wrongHost.word:
+			_ = c.String(p.Status, i18n.T(reader(c), "error.host"))
+			return
+		case crowded.word:
+			_ = c.String(p.Status, i18n.T(reader(c), "error.crowded"))
+			return
+		}
 	}
 	if wantsPage(c.Request()) && h.renderError(c, p.Status) == nil {
 		return

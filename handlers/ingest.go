@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -44,6 +45,7 @@ type result struct {
 	Truncated []string `json:"truncated,omitempty"`
 	Error     string   `json:"error,omitempty"`
 	Field     string   `json:"field,omitempty"`
+	RetryMS   int64    `json:"retry_ms,omitzero"`
 }
 
 // postEvents stores one event, or several as one group.
@@ -80,11 +82,11 @@ func (h *Handler) postEvents(c echo.Context) error {
 }
 
 func (h *Handler) postOne(c echo.Context, body []byte, from wire.Origin) error {
-	draft, err := wire.Decode(body, from)
-	if err != nil {
-		return err
-	}
 	ctx := c.Request().Context()
+	draft, err := h.decode(body, from)
+	if err != nil {
+		return holdBack(ctx, err)
+	}
 	receipts, err := h.register(ctx, []models.Draft{draft})
 	if err != nil {
 		return err
@@ -106,29 +108,61 @@ func (h *Handler) postOne(c echo.Context, body []byte, from wire.Origin) error {
 	})
 }
 
+// decode reads one event and asks whether its sender may report one more.
+func (h *Handler) decode(raw []byte, from wire.Origin) (models.Draft, error) {
+	draft, err := wire.Decode(raw, from)
+	if limited := h.limit(draft); limited != nil {
+		err = limited
+	}
+	return draft, err
+}
+
+// holdBack keeps a flood waiting for its refusal.
+func holdBack(ctx context.Context, err error) error {
+	if limited := (*models.RateLimited)(nil); errors.As(err, &limited) && limited.Pause > 0 {
+		over := time.NewTimer(limited.Pause)
+		defer over.Stop()
+		select {
+		case <-over.C:
+		case <-ctx.Done():
+		}
+	}
+	return err
+}
+
 // postBatch answers item by item, in order: what is wrong with one keeps no
 // other from being stored. A failure of the storage concerns all of them and
-// is the answer to the whole request.
+// is the answer to the whole request, and so is that all are too many.
 func (h *Handler) postBatch(c echo.Context, items [][]byte, from wire.Origin) error {
 	results := make([]result, len(items))
 	drafts := make([]models.Draft, 0, len(items))
 	places := make([]int, 0, len(items)) // of the drafts, among the results
+	limited, longest := 0, new(models.RateLimited)
 	key := from.Key
 	for i, item := range items {
 		if key != "" {
 			// One header makes a whole batch repeatable, if the order stays.
 			from.Key = key + "/" + strconv.Itoa(i+1)
 		}
-		draft, err := wire.Decode(item, from)
+		draft, err := h.decode(item, from)
 		if err != nil {
+			var wait *models.RateLimited
+			if errors.As(err, &wait) {
+				limited++
+				longest.Wait, longest.Pause = max(longest.Wait, wait.Wait), max(longest.Pause, wait.Pause)
+			}
 			results[i] = refused(err)
 			continue
 		}
 		drafts = append(drafts, draft)
 		places = append(places, i)
 	}
+	ctx := c.Request().Context()
+	if err := holdBack(ctx, longest); limited > 0 && limited == len(items) {
+		return err
+	}
 	if len(drafts) > 0 {
-		receipts, err := h.register(c.Request().Context(), drafts)
+		receipts, err := h.register(ctx, drafts)
 		if err != nil {
 			return err
 		}
@@ -158,7 +192,7 @@ func (h *Handler) register(ctx context.Context, drafts []models.Draft) ([]models
 // refused makes one item's answer out of what is wrong with it.
 func refused(err error) result {
 	p := problemOf(err)
-	return result{Error: p.Word, Field: p.Field}
+	return result{Error: p.Word, Field: p.Field, RetryMS: p.RetryMS}
 }
 
 // stored makes one item's answer out of its receipt.

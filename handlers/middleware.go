@@ -48,6 +48,7 @@ func (h *Handler) middleware(e *echo.Echo) {
 			},
 		}),
 		secureHeaders,
+		h.refuseCrowded,
 		h.hosts.ownHost,
 		sameOriginWrites,
 		limitBody,
@@ -137,6 +138,17 @@ func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 				header.Set(echo.HeaderAllow, allow+", "+http.MethodHead)
 			}
 		})
+		return next(c)
+	}
+}
+
+// refuseCrowded answers whoever came by one connection too many, and closes it.
+func (h *Handler) refuseCrowded(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if h.crowded(c.Request().Context()) {
+			c.Response().Header().Set(echo.HeaderConnection, "close")
+			return refuse(crowded)
+		}
 		return next(c)
 	}
 }

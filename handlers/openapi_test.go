@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/pb33f/libopenapi"
@@ -92,7 +93,7 @@ func TestOpenAPI_EveryProblemWordIsDescribed(t *testing.T) {
 	for _, f := range statusFailures {
 		used = append(used, f.word)
 	}
-	used = append(used, invalidParameter.word, crossOrigin.word, wrongHost.word, internal.word)
+	used = append(used, invalidParameter.word, crossOrigin.word, wrongHost.word, rateLimited.word, crowded.word, internal.word)
 	slices.Sort(used)
 	slices.Sort(described)
 	if diff := gocmp.Diff(slices.Compact(used), described); diff != "" {
@@ -136,6 +137,7 @@ func exchanges() []exchange {
 		{method: "POST", target: "/api/events", body: `{}`, contentType: "text/plain", status: 415, wrong: true},
 		{method: "POST", target: "/api/events", body: `{}`, contentType: jsonType, svc: unavailable, status: 503},
 		{method: "POST", target: "/api/events", body: `{}`, contentType: jsonType, svc: broken, status: 500},
+		{method: "POST", target: "/api/events", body: `{}`, contentType: jsonType, svc: &fakeService{failRegister: &models.RateLimited{Wait: time.Second}}, status: 429},
 		{method: "GET", target: "/api/events", status: 200},
 		{method: "GET", target: "/api/events?limit=1&before=9&after=0&from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z&severity=info,error&channel=http_api&source=a&q=m&ack=no", status: 200},
 		{method: "GET", target: "/api/events", svc: &fakeService{nextBefore: 7, searchedTo: received}, status: 200},
@@ -278,6 +280,8 @@ func TestOpenAPI_OtherAnswersFail(t *testing.T) {
 		{"GET", "/api/alerts", jsonType, `{"alerts":[{` + alert + `,"claim":"alone"}],"next_before":null}`, 200, false},
 		{"POST", "/api/alerts/cancel", jsonType, `{"cancelled":-1}`, 200, false},
 		{"GET", "/api/config", jsonType, `{"http_port":1,"ws_port":1,"tcp_port":1,"smtp_configured":true,"version":"1","smtp_pass":"x"}`, 200, false},
+		{"POST", "/api/events", jsonType, `{"results":[{"ok":false,"error":"rate_limited","retry_ms":7}]}`, 200, true},
+		{"POST", "/api/events", jsonType, `{"results":[{"ok":false,"error":"rate_limited","retry_ms":0}]}`, 200, false},
 		{"GET", "/api/stats", "application/problem+json", `{"type":"x","title":"t","status":500,"error":"odd","request_id":"r"}`, 500, false},
 		{"GET", "/api/stats", jsonType, `{"type":"x","title":"t","status":500,"error":"internal_error","request_id":"r"}`, 500, false},
 	}

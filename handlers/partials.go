@@ -143,6 +143,9 @@ func (h *Handler) storeForm(ctx context.Context, c echo.Context, f views.EventFo
 	if err != nil {
 		return 0, err
 	}
+	if err := h.limit(draft); err != nil {
+		return 0, holdBack(ctx, err)
+	}
 	receipts, err := h.register(ctx, []models.Draft{draft})
 	if err != nil {
 		return 0, err
@@ -171,6 +174,8 @@ func trouble(ctx context.Context, word string) string {
 	switch word {
 	case busy.word:
 		return i18n.T(ctx, "create.busy")
+	case rateLimited.word:
+		return i18n.T(ctx, "create.limited")
 	case unavailable.word, shuttingDown.word:
 		return i18n.T(ctx, "create.unavailable")
 	case outcomeUnknown.word:

@@ -103,12 +103,13 @@ type Info struct {
 	Recipients     []string // who gets the emails, when that is known before the event
 	Routed         bool     // routes decide who gets them
 	Contacts       []string // whom routes may name
+	Limits         models.IntakeLimits
 	Version        string
 }
 
 // Options is what New needs. Service, Sockets, Transfer and Metrics are
 // required; without Canaries there are none, the zero Logger discards, the zero
-// Ingest tells nothing, the zero Why that there is no routes file, the zero Now
+// Ingest tells nothing, the zero Limit allows everything, the zero Crowded nothing is, the zero Why that there is no routes file, the zero Now
 // is time.Now.
 type Options struct {
 	Service  Service
@@ -118,6 +119,8 @@ type Options struct {
 	Metrics  http.Handler                 // serves /metrics
 	Ingest   func() views.IngestData      // how the intake does
 	Why      func(models.Event) views.Why // how it is decided who is told
+	Limit    func(models.Draft) error     // whether a sender may report one more; the error is the answer
+	Crowded  func(context.Context) bool   // whether a request came by one connection too many
 	Info     Info
 	Hosts    []string // names that the hub answers to besides addresses and localhost; "*.example.net" for all below that
 	Logger   *slog.Logger
@@ -133,6 +136,8 @@ type Handler struct {
 	metrics  http.Handler
 	ingest   func() views.IngestData
 	why      func(models.Event) views.Why
+	limit    func(models.Draft) error
+	crowded  func(context.Context) bool
 	info     Info
 	hosts    hosts
 	logger   *slog.Logger
@@ -163,6 +168,12 @@ func newHandler(o Options) *Handler {
 	if o.Why == nil {
 		o.Why = func(models.Event) views.Why { return views.Why{} }
 	}
+	if o.Limit == nil {
+		o.Limit = func(models.Draft) error { return nil }
+	}
+	if o.Crowded == nil {
+		o.Crowded = func(context.Context) bool { return false }
+	}
 	if o.Canaries == nil {
 		o.Canaries = noCanaries{}
 	}
@@ -171,6 +182,7 @@ func newHandler(o Options) *Handler {
 	}
 	return &Handler{
 		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
+		limit: o.Limit, crowded: o.Crowded,
 		info: o.Info, hosts: newHosts(o.Hosts), logger: o.Logger, now: o.Now,
 	}
 }

@@ -272,6 +272,9 @@ func (h *Handler) postSeed(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := h.limit(draft); err != nil {
+			return err
+		}
 		drafts[i] = draft
 	}
 	if _, err := h.register(ctx, drafts); err != nil {

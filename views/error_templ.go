@@ -200,6 +200,8 @@ func ErrorTitle(ctx context.Context, status int) string {
 	switch status {
 	case http.StatusNotFound:
 		return i18n.T(ctx, "error.404")
+	case http.StatusTooManyRequests:
+		return i18n.T(ctx, "error.429")
 	case http.StatusServiceUnavailable:
 		return i18n.T(ctx, "error.503")
 	}
@@ -213,6 +215,8 @@ func errorText(ctx context.Context, status int) string {
 	switch status {
 	case http.StatusNotFound:
 		return i18n.T(ctx, "error.404.text")
+	case http.StatusTooManyRequests:
+		return i18n.T(ctx, "error.429.text")
 	case http.StatusServiceUnavailable:
 		return i18n.T(ctx, "error.503.text")
 	}

@@ -182,6 +182,8 @@ type AuditData struct {
 // IngestData is how the intake does.
 type IngestData struct {
 	Refused     int64 // lines and requests refused since the start
+	Limited     int64 // events refused since the start because their sender reported too much
+	Limits      models.IntakeLimits
 	Connections int64 // open TCP connections
 	Panels      int64 // open pages
 	P99         time.Duration

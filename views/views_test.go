@@ -181,7 +181,7 @@ var testStats = models.Stats{
 
 var testAudit = AuditData{
 	Range: models.Range24h, Now: testCounts, Before: models.Counts{Event: [4][2]int64{{14000, 2000}}}, Stats: testStats, At: now,
-	Ingest: IngestData{Refused: 37, Connections: 12, Panels: 3, P99: 3100 * time.Microsecond, Stored: 412e6},
+	Ingest: IngestData{Refused: 37, Limited: 12_400, Limits: models.IntakeLimits{Source: models.Rate{PerSecond: 5000, Burst: 10_000}}, Connections: 12, Panels: 3, P99: 3100 * time.Microsecond, Stored: 412e6},
 }
 
 var testSamples = Samples{Host: "192.0.2.7", TCPPort: 5090, HTTPPort: 5080}
