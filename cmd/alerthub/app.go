@@ -12,6 +12,7 @@ import (
 
 	"alerthub/certs"
 	"alerthub/hub"
+	"alerthub/limits"
 	"alerthub/live"
 	"alerthub/models"
 	"alerthub/notify"
@@ -44,6 +45,7 @@ type App struct {
 	transfer *transfer.Transfer
 	ingest   *tcpingest.Server
 	watch    *watch.Watch
+	limits   *limits.Limits
 	metrics  *metrics
 
 	httpListener, tcpListener, feedListener net.Listener
@@ -135,8 +137,10 @@ func (a *App) assemble() (err error) {
 	if a.watch, err = a.newWatch(); err != nil {
 		return err
 	}
+	a.limits = a.newLimits()
 	a.ingest = tcpingest.New(a.hub, tcpingest.Config{
 		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
+		Caps: limits.NewConnections(limits.Caps{PerAddress: s.Limits.TCPPerAddress, Shared: s.Limits.Shared}), Limit: a.limits.Take,
 		TLS:    serverTLS(a.tcpCert),
 		Logger: a.logger.With("room", "tcpingest"),
 	})

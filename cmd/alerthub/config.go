@@ -28,6 +28,7 @@ var settingGroups = []kong.Group{
 	{Key: "tls", Title: "Encryption", Description: "a certificate and its key, or neither; both files are read again when they change."},
 	{Key: "store", Title: "Storage"},
 	{Key: "tcp", Title: "TCP ingest limits"},
+	{Key: "limits", Title: "What one sender may take", Description: "RATE/BURST: events a second, and at once after a silence; 0 is no limit."},
 	{Key: "email", Title: "Email", Description: "error and critical events are mailed once SMTP_HOST, SMTP_FROM and SMTP_TO (or routes) are known."},
 	{Key: "watch", Title: "Who watches the hub", Description: "the heartbeat's address is a secret: ALERTHUB_HEARTBEAT_URL."},
 	{Key: "log", Title: "Logging"},
@@ -51,6 +52,8 @@ type serveCmd struct {
 	TCPMaxConnections string `name:"tcp-max-connections" env:"ALERTHUB_TCP_MAX_CONNECTIONS" default:"10000" group:"tcp" placeholder:"N" help:"Connections at once; one more is told too_many_connections. Default ${default}."`
 	TCPMaxLine        string `name:"tcp-max-line" env:"ALERTHUB_TCP_MAX_LINE" default:"65536" group:"tcp" placeholder:"BYTES" help:"Longest line; a longer one is answered line_too_long. Default ${default}."`
 	TCPIdleTimeout    string `name:"tcp-idle-timeout" env:"ALERTHUB_TCP_IDLE_TIMEOUT" default:"10m" group:"tcp" placeholder:"DURATION" help:"A connection that says nothing for this long is closed. Default ${default}."`
+
+	limitFlags `embed:""`
 
 	SMTPHost     string `name:"smtp-host" env:"SMTP_HOST" group:"email" placeholder:"HOST" help:"Mail server. Without it, emails are recorded as skipped."`
 	SMTPPort     string `name:"smtp-port" env:"SMTP_PORT" default:"587" group:"email" placeholder:"PORT" help:"Its port. Default ${default}."`
@@ -88,6 +91,8 @@ type Settings struct {
 	TCPMaxConnections int
 	TCPMaxLine        int // bytes
 	TCPIdleTimeout    time.Duration
+
+	Limits LimitSettings
 
 	SMTP  SMTPSettings
 	Watch WatchSettings
@@ -168,6 +173,7 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 	}
 	ck.distinct(map[string]string{"--http-addr": s.HTTPAddr, "--tcp-addr": s.TCPAddr, "--feed-addr": s.FeedAddr})
 	s.TLS, s.TCPTLS = c.tlsFlags.resolve(&ck)
+	s.Limits = c.limitFlags.resolve(&ck)
 	s.SMTP = c.resolveSMTP(&ck, getenv)
 	s.Watch = c.watchFlags.resolve(&ck, getenv, s.SMTP, c.Routes != "")
 	if err := s.LogLevel.UnmarshalText([]byte(c.LogLevel)); err != nil {

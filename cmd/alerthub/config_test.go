@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"alerthub/models"
 )
 
 // resolve parses a command line under an environment as main does.
@@ -37,14 +40,30 @@ func TestResolve_Defaults(t *testing.T) {
 	want := Settings{
 		HTTPAddr: "127.0.0.1:5080", TCPAddr: "127.0.0.1:5090", FeedAddr: "127.0.0.1:8767", DataDir: "./data",
 		TCPMaxConnections: 10000, TCPMaxLine: 65536, TCPIdleTimeout: 10 * time.Minute,
+		Limits: LimitSettings{
+			Source: models.Rate{PerSecond: 5000, Burst: 10_000}, Peer: models.Rate{PerSecond: 10_000, Burst: 20_000}, Key: models.Rate{PerSecond: 10_000, Burst: 20_000},
+			TCPPerAddress: 256, HTTPConnections: 4096, HTTPPerAddress: 256,
+			Shared: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")},
+		},
 		Watch: WatchSettings{HeartbeatEvery: time.Minute},
 		SMTP:  SMTPSettings{Port: 587, TLS: "starttls", RetryMin: 15 * time.Second, RetryMax: 15 * time.Minute, MaxAge: 24 * time.Hour},
 	}
-	if diff := cmp.Diff(want, s); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"SMTP_HOST", "SMTP_FROM", "SMTP_TO"}, s.SMTP.Missing()); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+}
+
+func TestResolve_Limits(t *testing.T) {
+	s, err := resolve(t, map[string]string{"ALERTHUB_LIMIT_SOURCE": "200/2000"}, "--limit-peer", "0", "--shared-addresses", "", "--tcp-max-connections-per-address", "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := LimitSettings{Source: models.Rate{PerSecond: 200, Burst: 2000}, Key: models.Rate{PerSecond: 10_000, Burst: 20_000}, HTTPConnections: 4096, HTTPPerAddress: 256}
+	if diff := cmp.Diff(want, s.Limits, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
 	}
 }
 
@@ -86,7 +105,9 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 		"SMTP_PORT": "smtp", "SMTP_USER": "hub", "SMTP_TLS": "maybe", "SMTP_TO": "nobody", "SMTP_CA_FILE": "/nonexistent",
 		"SMTP_PASS_FILE": "/nonexistent", "ALERTHUB_EMAIL_MAX_AGE": "soon", "ALERTHUB_LOG_LEVEL": "loud", "ALERTHUB_LOG_FORMAT": "xml",
 	}, "--http-addr", "127.0.0.1:5060", "--feed-addr", "5061", "--tcp-addr", "127.0.0.1:99999",
-		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout=-1s", "--data-dir", "")
+		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout=-1s", "--data-dir", "",
+		"--limit-source", "200", "--limit-peer", "0/10", "--limit-key", "10/many", "--shared-addresses", "everybody",
+		"--http-max-connections", "0", "--tcp-max-connections-per-address=-1", "--http-max-connections-per-address", "x")
 	var wrong *settingsError
 	if !errors.As(err, &wrong) {
 		t.Fatalf("resolve: %v, want a settingsError", err)
@@ -94,6 +115,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	for _, name := range []string{
 		"--http-addr", "--feed-addr", "--tcp-addr", "--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout", "--data-dir",
 		"SMTP_PORT", "SMTP_USER, SMTP_PASS", "SMTP_TLS", "SMTP_TO", "SMTP_CA_FILE", "SMTP_PASS_FILE", "--email-max-age", "--log-level", "--log-format",
+		"--limit-source", "--limit-peer", "--limit-key", "--shared-addresses", "--http-max-connections", "--tcp-max-connections-per-address", "--http-max-connections-per-address",
 	} {
 		if !strings.Contains(err.Error(), "\n  "+name+": ") {
 			t.Errorf("the error does not name %s:\n%v", name, err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"alerthub/handlers"
+	"alerthub/limits"
 )
 
 // openDoors starts what listens: the feed, the panel, the TCP ingest.
@@ -21,16 +22,19 @@ func (a *App) openDoors() {
 	}
 	web := handlers.Options{
 		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: s.why,
+		Limit: a.limits.Take, Crowded: limits.Crowded,
 		Hosts: s.hosts(machine), Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener), TCPTLS: a.tcpCert != nil,
 			SMTPConfigured: len(s.SMTP.Missing()) == 0, SMTPMissing: s.SMTP.Missing(),
 			Recipients: s.SMTP.recipients(), Routed: s.SMTP.Routes != nil, Contacts: a.contacts(), Version: version,
+			Limits: a.intakeLimits(),
 		},
 	}
 	a.onStop("doors", a.closeDoors)
-	a.serveHTTP("feed", a.feedListener, handlers.NewFeed(web))
-	a.serveHTTP("panel", a.httpListener, handlers.New(web))
+	caps := a.webCaps()
+	a.serveHTTP("feed", limits.Listen(a.feedListener, caps), handlers.NewFeed(web))
+	a.serveHTTP("panel", limits.Listen(a.httpListener, caps), handlers.New(web))
 	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
 }
 
@@ -41,6 +45,7 @@ func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		ConnContext:       limits.Mark,
 		TLSConfig:         serverTLS(a.webCert),
 		Protocols:         new(http.Protocols),
 		ErrorLog:          slog.NewLogLogger(a.logger.With("room", "http").Handler(), slog.LevelDebug),

@@ -128,6 +128,9 @@ func (a *App) collectIngest(out emitter) {
 	for word, n := range tcp.Refused {
 		out.counter("tcp_refused_total", "TCP ingest lines and connections refused.", float64(n), "error", word)
 	}
+	for kind, n := range a.limits.Refused() {
+		out.counter("rate_limited_total", "Events refused, over TCP and HTTP, because their sender reported too much.", float64(n), "limit", kind)
+	}
 	out.gauge("queue_events", "Events waiting for their commit.", float64(a.hub.Queued()))
 }
 
@@ -182,10 +185,14 @@ func (a *App) ingestData() views.IngestData {
 	tcp := a.ingest.Stats()
 	d := views.IngestData{
 		Connections: tcp.Connections, Panels: int64(a.live.Counters().Panels), P99: a.metrics.p99(),
+		Limits: a.intakeLimits(),
 		Stored: databaseBytes(a.settings.DataDir), Behind: a.index.State().Behind,
 	}
 	for _, n := range tcp.Refused {
 		d.Refused += n
+	}
+	for _, n := range a.limits.Refused() {
+		d.Limited += n
 	}
 	return d
 }

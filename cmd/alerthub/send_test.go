@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -409,6 +410,33 @@ func waitUntil(t *testing.T, ok func() bool) {
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not within 10 s")
+		}
+	}
+}
+
+// TestSend_RateLimited: what is too much is sent again once the hub takes
+// more, with keys or without, and nothing is lost or doubled.
+func TestSend_RateLimited(t *testing.T) {
+	for _, keyed := range []bool{false, true} {
+		var asked atomic.Int64
+		limit := func(models.Draft) error {
+			if n := asked.Add(1); n > 100 && n%3 != 0 {
+				return &models.RateLimited{Wait: time.Millisecond}
+			}
+			return nil
+		}
+		hub := &memoryHub{}
+		_, addr := startHub(t, hub, tcpingest.Config{Limit: limit}, 0)
+		lines, want := numbered(500)
+		out, log, err := sendLines(t, sendCmd{Addr: addr, Key: keyed, RetryFor: time.Second}, lines)
+		if err != nil || log != "" || out != "500 stored, 0 refused, 0 unknown\n" {
+			t.Fatalf("keyed %v: %v\n%s%s", keyed, err, out, log)
+		}
+		// What was refused comes after what was behind it.
+		stored := slices.Sorted(slices.Values(hub.messages()))
+		slices.Sort(want)
+		if diff := cmp.Diff(want, stored); diff != "" {
+			t.Errorf("keyed %v: stored (-want +got):\n%s", keyed, diff)
 		}
 	}
 }

@@ -24,6 +24,10 @@ const (
 
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
+
+	// limitedRetry is the shortest wait of those that report too much: what
+	// one event waits for is less than what a window of them does.
+	limitedRetry = 20 * time.Millisecond
 )
 
 // sender delivers messages in order, over one connection after another if the
@@ -38,7 +42,9 @@ type sender struct {
 	answered func(m message, answer string, ok bool) // called in the order of the messages
 
 	stored, refused int
-	pending         []message // sent and not answered, or to be sent first
+	pending         []message     // sent and not answered, or to be sent first
+	limited         []message     // refused as too many for now, to be sent once all answers are there
+	wait            time.Duration // before that
 }
 
 // notStored are the refusals that may be over a moment later.
@@ -59,7 +65,7 @@ func (s *sender) deliver(ctx context.Context, input <-chan message) error {
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("interrupted: %s", s.unknown())
-		case len(s.pending) == 0:
+		case len(s.pending)+len(s.limited) == 0:
 			// A hub closes connections that are silent for long; the next
 			// message opens another.
 			continue
@@ -82,12 +88,13 @@ func (s *sender) deliver(ctx context.Context, input <-chan message) error {
 }
 
 func (s *sender) unknown() string {
-	return fmt.Sprintf("%d events sent and not acknowledged", len(s.pending))
+	return fmt.Sprintf("%d events sent and not acknowledged", len(s.pending)+len(s.limited))
 }
 
 // exchange sends over one connection, what is pending first. It returns nil
 // when input has ended and everything is answered.
 func (s *sender) exchange(ctx context.Context, input <-chan message) error {
+	s.pending, s.limited = append(s.pending, s.limited...), nil
 	if len(s.pending) == 0 {
 		select {
 		case m, open := <-input:
@@ -127,9 +134,15 @@ func (s *sender) exchange(ctx context.Context, input <-chan message) error {
 func (s *sender) converse(ctx context.Context, conn net.Conn, input <-chan message, answers <-chan string) error {
 	silence := time.NewTimer(answerTimeout)
 	defer silence.Stop()
-	for input != nil || len(s.pending) > 0 {
+	for input != nil || len(s.pending)+len(s.limited) > 0 {
+		if len(s.pending) == 0 && len(s.limited) > 0 {
+			if err := s.again(ctx, conn); err != nil {
+				return s.drain(conn, answers, err)
+			}
+			silence.Reset(answerTimeout)
+		}
 		next := input
-		if len(s.pending) >= s.window {
+		if len(s.pending) >= s.window || len(s.limited) > 0 {
 			next = nil
 		}
 		select {
@@ -163,6 +176,17 @@ func (s *sender) converse(ctx context.Context, conn net.Conn, input <-chan messa
 		}
 	}
 	return nil
+}
+
+// again sends what was refused as too many, after a wait that the hub named.
+func (s *sender) again(ctx context.Context, conn net.Conn) error {
+	select {
+	case <-time.After(max(s.wait, limitedRetry)):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.pending, s.limited, s.wait = s.limited, nil, 0
+	return s.send(conn, s.pending...)
 }
 
 // gather takes what waits in input beside m, as much as the window allows.
@@ -212,8 +236,9 @@ func (s *sender) drain(conn net.Conn, answers <-chan string, err error) error {
 // message to be sent again.
 func (s *sender) take(answer string) error {
 	var a struct {
-		OK    *bool  `json:"ok"`
-		Error string `json:"error"`
+		OK      *bool  `json:"ok"`
+		Error   string `json:"error"`
+		RetryMS int64  `json:"retry_ms"`
 	}
 	if err := json.Unmarshal([]byte(answer), &a); err != nil || a.OK == nil {
 		return fmt.Errorf("%s is no TCP port of a hub, it answered %q", s.addr, strings.TrimSpace(answer))
@@ -227,6 +252,10 @@ func (s *sender) take(answer string) error {
 	}
 	m := s.pending[0]
 	s.pending = s.pending[1:]
+	if a.Error == "rate_limited" {
+		s.limited, s.wait = append(s.limited, m), max(s.wait, time.Duration(a.RetryMS)*time.Millisecond)
+		return nil
+	}
 	if *a.OK {
 		s.stored++
 	} else {
