@@ -30,6 +30,7 @@ func TestBench(t *testing.T) {
 		{"half-load", b.halfLoad},
 		{"http", b.http},
 		{"feed", b.feed},
+		{"limits", b.limits},
 		{"mail", b.mail},
 		{"escalation", b.escalation},
 		{"panel", b.panel},

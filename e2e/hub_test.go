@@ -229,6 +229,7 @@ type answer struct {
 	Truncated []string `json:"truncated"`
 	Error     string   `json:"error"`
 	Field     string   `json:"field"`
+	RetryMS   int64    `json:"retry_ms"`
 }
 
 // device is a TCP connection of a device.
