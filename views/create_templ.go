@@ -56,7 +56,7 @@ func Create(p Page, f EventForm, d CreateData) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, " <div class=\"grid create\"><section class=\"card\" aria-labelledby=\"new-event\"><div class=\"card-body\"><h2 class=\"vh\" id=\"new-event\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, " <div class=\"grid pair\"><section class=\"card\" aria-labelledby=\"new-event\"><div class=\"card-body\"><h2 class=\"vh\" id=\"new-event\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

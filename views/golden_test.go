@@ -52,8 +52,17 @@ func TestGolden(t *testing.T) {
 		for name, c := range frames(w) {
 			all["frame-"+name] = c
 		}
+		all["user-menu"] = userMenu(signedIn(ctx, w, SectionAccount, false, models.RoleAdmin))
 		for name, c := range all {
 			golden(t, name+"."+l.String()+".golden.html", strings.ReplaceAll(render(ctx, t, c), spriteText, "<!-- icons -->"))
+		}
+		for name, c := range accessPages(ctx, w) {
+			if strings.HasPrefix(name, "events") {
+				continue
+			}
+			_, content, _ := strings.Cut(render(ctx, t, c), "<main ")
+			content, _, _ = strings.Cut(content, "</main>")
+			golden(t, name+"."+l.String()+".golden.html", "<main "+content+"</main>")
 		}
 	}
 }

@@ -32,8 +32,9 @@ const AttentionRead = 100
 // Section is one of the panel's tabs.
 type Section string
 
-// The tabs. Their names are also the views that the live socket knows, except
-// Create, which has none.
+// The tabs, and what the user's menu leads to. The names are also the views
+// that the live socket knows, except of Create and what is not a tab, which
+// have none.
 const (
 	SectionNone      Section = ""
 	SectionDashboard Section = "dashboard"
@@ -41,6 +42,10 @@ const (
 	SectionEvents    Section = "events"
 	SectionAlerts    Section = "alerts"
 	SectionAudit     Section = "audit"
+
+	SectionAccount Section = "account"
+	SectionPeople  Section = "people"
+	SectionKeys    Section = "keys"
 )
 
 // Assets are the URLs of the embedded files that every page loads.
@@ -64,12 +69,19 @@ type Page struct {
 	Health   models.Health
 	Assets   Assets
 	Wall     bool // for a screen on the wall: no controls
+	Bare     bool // for those who have not signed in: neither header nor anything of the hub
+	Actor    models.Actor
 	Header   HeaderData
 	Name     string // who acknowledges here; "" when it is not known
 	UTC      bool   // times in UTC by the reader's choice
 	Compact  bool   // tables in compact density
 	Toasts   []Toast
 }
+
+// operates reports whether the reader may do more than read. What pages and
+// live frames share is the same for everybody, and style hides from others
+// what only these can do: html[data-may].
+func (p Page) operates() bool { return p.Actor.May(models.PermitOperate) }
 
 // HeaderData is what the header counts, over everything stored.
 type HeaderData struct {

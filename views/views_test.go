@@ -3,6 +3,7 @@ package views
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -203,6 +204,7 @@ func testPage(ctx context.Context, s Section, live bool) Page {
 	p := Page{
 		Title: section(ctx, s), Section: s, Refresh: live && (s == SectionDashboard || s == SectionEvents),
 		Theme: "light", OtherURL: "?lang=es", Version: "1.2.3", Header: HeaderData{Critical: 3, FailedAlerts: 9},
+		Actor: models.Actor{Kind: models.ActorOpen},
 		Assets: Assets{
 			Stylesheet: "/static/panel.css", Script: "/static/all.js",
 			Favicon: "/static/favicon.svg", FaviconAlert: "/static/alert.svg", FaviconOffline: "/static/offline.svg",
@@ -259,7 +261,7 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 	running.State, running.Done = models.ImportRunning, 100
 	ended.State, ended.Done, ended.FirstRenumbered = models.ImportFinished, 214, 48214
 	failed.State, failed.Error = models.ImportFailed, w.detail
-	return map[string]templ.Component{
+	all := map[string]templ.Component{
 		"dashboard":       Dashboard(page(SectionDashboard, true), w.dashboard()),
 		"dashboard-clear": Dashboard(page(SectionDashboard, true), clear),
 		"dashboard-first": Dashboard(page(SectionDashboard, true), DashboardData{Kpi: w.kpi(), FirstRun: true, Samples: testSamples}),
@@ -304,6 +306,8 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 		"import-ended":    ImportConfirm(page(SectionCreate, false), ended),
 		"error":           Error(missing, ErrorData{Status: 404, RequestID: "abc123"}),
 	}
+	maps.Copy(all, accessPages(ctx, w))
+	return all
 }
 
 // frames are all parts that live frames are made of, with w in them.
