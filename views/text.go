@@ -156,6 +156,12 @@ func section(ctx context.Context, s Section) string {
 		return i18n.T(ctx, "nav.events")
 	case SectionAlerts:
 		return i18n.T(ctx, "nav.alerts")
+	case SectionAccount:
+		return i18n.T(ctx, "account")
+	case SectionPeople:
+		return i18n.T(ctx, "access.people")
+	case SectionKeys:
+		return i18n.T(ctx, "access.keys")
 	}
 	return i18n.T(ctx, "nav.audit")
 }
