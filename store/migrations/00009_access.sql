@@ -71,3 +71,11 @@ CREATE TRIGGER audit_log_is_never_deleted BEFORE DELETE ON audit_log BEGIN
     SELECT raise(ABORT, 'the audit log is never edited');
 END;
 -- +goose StatementEnd
+
+-- INSERT OR REPLACE deletes without asking that trigger.
+-- +goose StatementBegin
+CREATE TRIGGER audit_log_is_never_replaced BEFORE INSERT ON audit_log
+WHEN EXISTS (SELECT 1 FROM audit_log WHERE id = NEW.id) BEGIN
+    SELECT raise(ABORT, 'the audit log is never edited');
+END;
+-- +goose StatementEnd

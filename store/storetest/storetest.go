@@ -33,6 +33,8 @@ type Store interface {
 	Series(ctx context.Context, w models.Window) (models.Series, error)
 	SaveCanary(ctx context.Context, c models.Canary) (models.Canary, error)
 	Canaries(ctx context.Context) ([]models.Canary, error)
+	AddAudit(ctx context.Context, e models.AuditEntry) error
+	AuditLog(ctx context.Context, f models.AuditFilter) ([]models.AuditEntry, error)
 }
 
 // Outbox is what is asked of storage to deliver alerts.
@@ -98,6 +100,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"counters and series equal a recount after any operations", recount},
 		{"a series counts by its bars, now and long ago", seriesBars},
 		{"canaries are kept, the newest and the last that came through", canaries},
+		{"the audit log is read newest first, by actor and by action", audit},
 		{"writers and readers do not disturb each other", concurrency},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
