@@ -1,9 +1,11 @@
 // Package access knows who people, scripts and devices are, and what they may
-// do: users with their passwords, second factors and sessions, and the record
-// of who did what. It keeps what it knows in memory, since the hub alone has
-// the database, so that a request costs no query; every change is stored
-// first. It never sees HTML, and of HTTP only tokens and addresses. It runs no
-// goroutine.
+// do: users with their passwords, second factors and sessions, the keys of
+// scripts and devices, and the record of who did what. It keeps what it knows
+// in memory, since the hub alone has the database, so that a check costs about
+// a microsecond; every change is stored before it holds. It never sees HTML,
+// and of HTTP only tokens and addresses; it never keeps or logs a secret.
+//
+// Run is its one goroutine: it stores what is learnt all the time.
 package access
 
 import (
@@ -28,6 +30,8 @@ type Store interface {
 	SaveSession(ctx context.Context, s models.Session) (models.Session, error)
 	DeleteSessions(ctx context.Context, ids []int64) error
 	AddAudit(ctx context.Context, e models.AuditEntry) error
+
+	KeyStore
 }
 
 // Config is what New needs; its zero value works.
@@ -40,6 +44,8 @@ type Config struct {
 
 // Service is who may do what. All methods may be called concurrently.
 type Service struct {
+	*keyring
+
 	cfg      Config
 	store    Store
 	scs      *scs.SessionManager
@@ -74,6 +80,10 @@ func New(ctx context.Context, store Store, cfg Config) (*Service, error) {
 		cfg: cfg, store: store, hashing: newHashing(), attempts: newAttempts(),
 		users: make(map[int64]*models.Credentials), named: make(map[string]int64), sessions: make(map[string]*session),
 	}
+	var err error
+	if s.keyring, err = newKeyring(ctx, store, cfg.Now); err != nil {
+		return nil, fmt.Errorf("access: %w", err)
+	}
 	users, err := store.Users(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
@@ -102,3 +112,71 @@ func (s *Service) HasUsers() bool {
 
 // now is the time as it is stored.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
+
+// storeUseEvery is how often the last use of keys is stored.
+const storeUseEvery = time.Minute
+
+// Run stores what is learnt all the time, and once more when ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	uses := time.NewTicker(storeUseEvery)
+	defer uses.Stop()
+	for {
+		select {
+		case <-uses.C:
+			s.keep(ctx, "the last use of keys", s.storeUses)
+		case <-ctx.Done():
+			ctx = context.WithoutCancel(ctx)
+			s.keep(ctx, "the last use of keys", s.storeUses)
+			return nil
+		}
+	}
+}
+
+// keep has something stored. What fails is tried again the next time.
+func (s *Service) keep(ctx context.Context, what string, store func(context.Context) error) {
+	if err := store(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Logger.Warn("not stored yet", "what", what, "error", err)
+	}
+}
+
+// Bearer is who holds a token: an API key. address is where it comes from. The
+// error is models.ErrUnauthorized.
+func (s *Service) Bearer(_ context.Context, token, address string) (models.Actor, error) {
+	return s.bearer(token, address)
+}
+
+// Valid reports whether what a has shown still holds. It is cheap enough for
+// every read of a connection, and counts as a use of a key or a session: a
+// page that is open uses its session.
+func (s *Service) Valid(a models.Actor) bool {
+	switch a.Kind {
+	case models.ActorKey:
+		return s.holds(a)
+	case models.ActorUser:
+		return s.sessionGoesOn(a)
+	case models.ActorOpen:
+		return !s.HasUsers()
+	}
+	return true
+}
+
+// MakeKey makes a key for whoever acts in ctx to give away, and returns its
+// secret, which nobody can ask for again. The error is a *models.FieldError,
+// or wraps models.ErrUnavailable, or is the context's.
+func (s *Service) MakeKey(ctx context.Context, draft models.KeyDraft) (secret string, k models.Key, err error) {
+	if secret, k, err = s.makeKey(ctx, draft); err == nil {
+		_ = s.Record(ctx, models.AuditKeyMade, "key "+k.Name, "")
+	}
+	return secret, k, err
+}
+
+// RevokeKey makes a key worthless from now on, on open connections too, and
+// returns it. One that is revoked stays as it is. The error wraps
+// models.ErrNotFound or models.ErrUnavailable, or is the context's.
+func (s *Service) RevokeKey(ctx context.Context, id int64) (models.Key, error) {
+	k, err := s.revokeKey(ctx, id)
+	if err == nil {
+		_ = s.Record(ctx, models.AuditKeyRevoked, "key "+k.Name, "")
+	}
+	return k, err
+}

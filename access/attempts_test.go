@@ -40,7 +40,7 @@ func TestService_SlowsGuessing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := start(t)
+			b := begin(t)
 			b.add("ana", models.RoleViewer)
 			b.signIn("ana")
 			var waits []time.Duration
@@ -72,7 +72,7 @@ func TestService_SlowsGuessing(t *testing.T) {
 
 // Many tries at the same time are no way around it.
 func TestService_ManyGuessesAtOnce(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	b.add("ana", models.RoleViewer)
 	var all sync.WaitGroup
 	var mu sync.Mutex

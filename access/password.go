@@ -3,11 +3,9 @@ package access
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	_ "embed"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -130,11 +128,4 @@ func CheckPassword(name, password string) error {
 		return &models.FieldError{Field: "password", Reason: "is easy to guess: it holds the name of its user, or of the hub"}
 	}
 	return nil
-}
-
-// digest is what is kept of a random secret: there is nothing to guess in it,
-// so it needs no salt and no slow hash.
-func digest(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }

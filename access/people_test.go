@@ -18,7 +18,7 @@ func field(err error) string {
 }
 
 func TestService_AddUser(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	for _, c := range []struct{ name, password, role, want string }{
 		{"", good, "admin", "name: is missing"},
 		{"ana", "short", "admin", "password: must have at least 8 characters"},
@@ -48,7 +48,7 @@ func TestService_AddUser(t *testing.T) {
 }
 
 func TestService_SignIn(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	ana := b.add("ana", models.RoleOperator)
 	for _, wrong := range [][2]string{{"ana", "wrong horse battery"}, {"nobody", good}} {
 		if _, err := b.SignIn(t.Context(), wrong[0], wrong[1], "", Visitor{Address: home}); !errors.Is(err, models.ErrUnauthorized) {
@@ -61,7 +61,7 @@ func TestService_SignIn(t *testing.T) {
 		t.Fatalf("%+v, %v", ticket, err)
 	}
 	actor, ok := b.Session(t.Context(), ticket.Token, home)
-	if !ok || actor.ID != ana.ID || actor.Role != models.RoleOperator || actor.Name != "ana" || !b.SessionGoesOn(t.Context(), actor) {
+	if !ok || actor.ID != ana.ID || actor.Role != models.RoleOperator || actor.Name != "ana" || !b.Valid(actor) {
 		t.Fatalf("%+v, %v", actor, ok)
 	}
 	for _, token := range []string{fixed, "", ticket.Token + "x"} {
@@ -88,7 +88,7 @@ func TestService_SignIn(t *testing.T) {
 
 // A session ends when nothing is heard of it, and in any case.
 func TestService_SessionEnds(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	b.add("ana", models.RoleViewer)
 	idle := b.signIn("ana")
 	b.clock = b.clock.Add(12*time.Hour + time.Minute) // the library has a clock of its own
@@ -105,7 +105,7 @@ func TestService_SessionEnds(t *testing.T) {
 		}
 		for range 3 { // a page that is open
 			b.clock = b.clock.Add(8 * time.Hour)
-			if days < 29 && !b.SessionGoesOn(t.Context(), actor) {
+			if days < 29 && !b.Valid(actor) {
 				t.Fatalf("ended on day %d", days)
 			}
 		}
@@ -120,7 +120,7 @@ func TestService_SessionEnds(t *testing.T) {
 
 // What takes somebody's rights away ends their sessions.
 func TestService_Revoked(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	b.add("root", models.RoleAdmin)
 	b.add("ana", models.RoleAdmin)
 	for name, end := range map[string]func(models.Actor) error{
@@ -137,7 +137,7 @@ func TestService_Revoked(t *testing.T) {
 		if err := end(actor); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, ok := b.Session(t.Context(), ticket.Token, home); ok || b.SessionGoesOn(t.Context(), actor) {
+		if _, ok := b.Session(t.Context(), ticket.Token, home); ok || b.Valid(actor) {
 			t.Errorf("%s: still signed in", name)
 		}
 		b.restart()
@@ -162,7 +162,7 @@ func TestService_Revoked(t *testing.T) {
 
 // A user changes their password with the old one, and stays signed in here.
 func TestService_ChangePassword(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	b.add("ana", models.RoleViewer)
 	here, there := b.signIn("ana"), b.signIn("ana")
 	actor, _ := b.Session(t.Context(), here.Token, home)
@@ -184,7 +184,7 @@ func TestService_ChangePassword(t *testing.T) {
 }
 
 func TestService_SetUp(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	if b.SetupOffered("") {
 		t.Error("offered to anybody")
 	}
@@ -201,7 +201,7 @@ func TestService_SetUp(t *testing.T) {
 	if _, err := b.SetUp(t.Context(), token, "eve", good); !errors.Is(err, models.ErrUnauthorized) || b.SetupOffered(token) {
 		t.Errorf("a second time: %v", err)
 	}
-	late := start(t)
+	late := begin(t)
 	token = late.OfferSetup()
 	late.clock = late.clock.Add(time.Hour)
 	if late.SetupOffered(token) {

@@ -79,7 +79,7 @@ type sessionStore struct{ *Service }
 func (s sessionStore) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	v := s.sessions[digest(token)]
+	v := s.sessions[hashOf(token)]
 	if v == nil || !s.now().Before(v.ExpiresAt) {
 		return nil, false, nil
 	}
@@ -90,7 +90,7 @@ func (s sessionStore) FindCtx(_ context.Context, token string) ([]byte, bool, er
 func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	by, _ := ctx.Value(signInKey{}).(signIn)
 	v := &session{Session: models.Session{
-		TokenHash: digest(token), UserID: by.user, Data: data, BegunAt: s.now(), ExpiresAt: expiry.UTC().Truncate(time.Microsecond),
+		TokenHash: hashOf(token), UserID: by.user, Data: data, BegunAt: s.now(), ExpiresAt: expiry.UTC().Truncate(time.Microsecond),
 		Address: by.Address, Agent: strings.ToValidUTF8(by.Agent[:min(len(by.Agent), maxAgent)], ""),
 	}}
 	if v.UserID != 0 {
@@ -109,7 +109,7 @@ func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, 
 
 // DeleteCtx ends a session.
 func (s sessionStore) DeleteCtx(ctx context.Context, token string) error {
-	return s.drop(ctx, func(v *session) bool { return v.TokenHash == digest(token) })
+	return s.drop(ctx, func(v *session) bool { return v.TokenHash == hashOf(token) })
 }
 
 // Find, Commit and Delete make it the library's type; it calls the others.
@@ -169,7 +169,7 @@ func (s *Service) Session(ctx context.Context, token, address string) (models.Ac
 	}
 	id := s.scs.GetInt64(loaded, keyUser)
 	s.mu.RLock()
-	v, c := s.sessions[digest(token)], s.users[id]
+	v, c := s.sessions[hashOf(token)], s.users[id]
 	s.mu.RUnlock()
 	if v == nil || c == nil || !s.use(ctx, v, c) {
 		return models.Actor{}, false
@@ -177,9 +177,9 @@ func (s *Service) Session(ctx context.Context, token, address string) (models.Ac
 	return models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Role: c.Role, Session: v.ID, Address: address}, true
 }
 
-// SessionGoesOn reports whether a user is still signed in by the session that
-// they were once found by. A page that is open uses its session.
-func (s *Service) SessionGoesOn(ctx context.Context, a models.Actor) bool {
+// sessionGoesOn reports whether a user is still signed in by the session that
+// they were once found by.
+func (s *Service) sessionGoesOn(a models.Actor) bool {
 	s.mu.RLock()
 	c := s.users[a.ID]
 	var v *session
@@ -189,7 +189,7 @@ func (s *Service) SessionGoesOn(ctx context.Context, a models.Actor) bool {
 		}
 	}
 	s.mu.RUnlock()
-	return v != nil && c != nil && s.use(ctx, v, c)
+	return v != nil && c != nil && s.use(context.Background(), v, c)
 }
 
 // use moves the end of a session that goes on, and reports whether it does.

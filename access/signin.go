@@ -168,7 +168,7 @@ func (s *Service) OfferSetup() string {
 	token := rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setup, s.setupEnd = digest(token), s.now().Add(setupWithin)
+	s.setup, s.setupEnd = hashOf(token), s.now().Add(setupWithin)
 	return token
 }
 
@@ -177,7 +177,7 @@ func (s *Service) SetupOffered(token string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.users) == 0 && s.setup != "" && s.now().Before(s.setupEnd) &&
-		subtle.ConstantTimeCompare([]byte(digest(token)), []byte(s.setup)) == 1
+		subtle.ConstantTimeCompare([]byte(hashOf(token)), []byte(s.setup)) == 1
 }
 
 // SetUp adds the first user, an admin. The error is models.ErrUnauthorized for

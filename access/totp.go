@@ -134,7 +134,7 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 			c.TOTPStep = step
 			return nil
 		}
-		i := slices.Index(c.RecoveryHash, digest(code))
+		i := slices.Index(c.RecoveryHash, hashOf(code))
 		if recovered = i >= 0; !recovered {
 			return models.ErrUnauthorized
 		}
@@ -159,7 +159,7 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 func newRecoveryCodes() (codes, hashes []string) {
 	for range recoveryCodes {
 		code := strings.ToLower(rand.Text()[:16])
-		hashes = append(hashes, digest(code))
+		hashes = append(hashes, hashOf(code))
 		codes = append(codes, code[:4]+"-"+code[4:8]+"-"+code[8:12]+"-"+code[12:])
 	}
 	return codes, hashes

@@ -25,7 +25,7 @@ func (b *bench) code(secret string) string {
 }
 
 func TestService_SecondFactor(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	b.add("ana", models.RoleViewer)
 	offered, err := b.NewSecondFactor("ana")
 	if err != nil || !strings.HasPrefix(offered.URI, "otpauth://totp/Network%20Alert%20Hub:ana?") {
@@ -106,7 +106,7 @@ func TestService_SecondFactor(t *testing.T) {
 }
 
 func TestService_SlowsGuessingOfCodes(t *testing.T) {
-	b := start(t)
+	b := begin(t)
 	b.add("ana", models.RoleViewer)
 	offered, err := b.NewSecondFactor("ana")
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 const (
 	pathEvents  = "/api/events"
 	pathCanary  = "/api/canary"
+	pathKeys    = "/api/keys"
 	pathOpenAPI = "/api/openapi.yaml"
 	pathHealth  = "/healthz"
 	pathReady   = "/readyz"
@@ -42,6 +43,9 @@ func (h *Handler) apiRoutes(e *echo.Echo) {
 	e.GET("/api/config", h.getConfig)
 	e.GET(pathCanary, h.getCanary)
 	e.POST(pathCanary, h.postCanary)
+	e.GET(pathKeys, h.listKeys)
+	e.POST(pathKeys, h.postKey)
+	e.DELETE(pathKeys+"/:id", h.deleteKey)
 	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })
 	e.GET(pathHealth, func(c echo.Context) error { return answer(c, map[string]bool{"alive": true}) })
 	e.GET(pathReady, h.getReady)

@@ -30,6 +30,8 @@ var (
 	invalidEvent     = failure{400, "invalid_event", "Invalid event", "", 0}
 	invalidParameter = failure{400, "invalid_parameter", "Invalid parameter", "", 0}
 	badRequest       = failure{400, "bad_request", "Bad request", "The request could not be read to its end.", 0}
+	unauthorized     = failure{401, "unauthorized", "Unauthorized", "A key is needed that is good and may do this: Authorization: Bearer KEY.", 0}
+	foreignSource    = failure{403, "unauthorized", "Not this source", "The key may not speak as this source. Nothing was stored.", 0}
 	forbidden        = failure{403, "forbidden", "Forbidden", "This is not allowed.", 0}
 	crossOrigin      = failure{403, "cross_origin", "Foreign origin", "Pages of another origin may not change anything here.", 0}
 	notFound         = failure{404, "not_found", "Not found", "There is nothing at this address.", 0}
@@ -61,6 +63,8 @@ var failures = []struct {
 	{models.ErrNotFailed, notFailed},
 	{models.ErrInvalid, invalidEvent},
 	{models.ErrKeyConflict, keyConflict},
+	{models.ErrForeignSource, foreignSource},
+	{models.ErrUnauthorized, unauthorized},
 	{models.ErrNotFound, notFound},
 	{models.ErrCanaryRunning, canaryRunning},
 	{models.ErrImporting, importing},

@@ -188,6 +188,17 @@ func exchanges() []exchange {
 		{method: "GET", target: "/api/stats", svc: broken, status: 500},
 		{method: "GET", target: "/api/stats", svc: unavailable, status: 503},
 		{method: "GET", target: "/api/config", status: 200},
+		{method: "POST", target: "/api/keys", body: `{"name":"ups of hall 3","scopes":["ingest"],"sources":["ups-*"],"expires_at":"2027-01-31T00:00:00+01:00"}`, contentType: jsonType, status: 201},
+		{method: "POST", target: "/api/keys", body: `{"name":"UPS of hall 3","scopes":["read"]}`, contentType: jsonType, status: 400},
+		{method: "POST", target: "/api/keys", body: `{"name":"script","scopes":["admin","read"],"sources":null,"expires_at":null}`, contentType: jsonType, status: 201},
+		{method: "POST", target: "/api/keys", body: `{"name":"script"}`, contentType: jsonType, status: 400, wrong: true},
+		{method: "POST", target: "/api/keys", body: `{"name":"other","scopes":"read"}`, contentType: jsonType, status: 400, wrong: true},
+		{method: "POST", target: "/api/keys", body: `{"name":"other","scopes":["write"]}`, contentType: jsonType, status: 400, wrong: true},
+		{method: "POST", target: "/api/keys", body: `{"name":"other","scopes":["read"],"expires_at":"tomorrow"}`, contentType: jsonType, status: 400},
+		{method: "POST", target: "/api/keys", body: `name=other`, contentType: "text/plain", status: 415, wrong: true},
+		{method: "GET", target: "/api/keys", status: 200},
+		{method: "DELETE", target: "/api/keys/1", status: 200},
+		{method: "DELETE", target: "/api/keys/99", status: 404},
 		{method: "GET", target: "/api/openapi.yaml", status: 200},
 		{method: "GET", target: "/healthz", svc: unavailable, status: 200},
 		{method: "GET", target: "/readyz", status: 200},
@@ -254,6 +265,7 @@ func TestOpenAPI_OtherAnswersFail(t *testing.T) {
 	_, v := openDocument(t)
 	const event = `"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"info","message":"m","channel":"http_api","raw_payload":null,"acked_at":null,"acked_by":null`
 	const alert = `"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":null,"status":"failed","detail":null,"attempts":1,"next_attempt_at":null,"contact":null,"channel":"email","mail_id":1`
+	const key = `"id":1,"name":"n","hint":"nah_abcd","scopes":["ingest"],"sources":[],"created_at":"2026-11-23T18:30:00.123456Z","created_by":"ana","expires_at":null,"last_used_at":null,"last_used_from":null,"revoked_at":null`
 	tests := []struct {
 		method, path, contentType, body string
 		status                          int
@@ -279,6 +291,11 @@ func TestOpenAPI_OtherAnswersFail(t *testing.T) {
 		{"GET", "/api/alerts", jsonType, `{"alerts":[{` + alert + `}],"next_before":null}`, 200, true},
 		{"GET", "/api/alerts", jsonType, `{"alerts":[{` + alert + `,"claim":"alone"}],"next_before":null}`, 200, false},
 		{"POST", "/api/alerts/cancel", jsonType, `{"cancelled":-1}`, 200, false},
+		{"POST", "/api/keys", jsonType, `{` + key + `,"key":"nah_` + strings.Repeat("x", 43) + `"}`, 201, true},
+		{"POST", "/api/keys", jsonType, `{` + key + `}`, 201, false},
+		{"GET", "/api/keys", jsonType, `{"keys":[{` + key + `}]}`, 200, true},
+		{"GET", "/api/keys", jsonType, `{"keys":[{` + key + `,"key":"nah_` + strings.Repeat("x", 43) + `"}]}`, 200, false},
+		{"DELETE", "/api/keys/1", jsonType, `{` + key + `,"hash":"x"}`, 200, false},
 		{"GET", "/api/config", jsonType, `{"http_port":1,"ws_port":1,"tcp_port":1,"smtp_configured":true,"version":"1","smtp_pass":"x"}`, 200, false},
 		{"POST", "/api/events", jsonType, `{"results":[{"ok":false,"error":"rate_limited","retry_ms":7}]}`, 200, true},
 		{"POST", "/api/events", jsonType, `{"results":[{"ok":false,"error":"rate_limited","retry_ms":0}]}`, 200, false},

@@ -107,7 +107,7 @@ type Info struct {
 	Version        string
 }
 
-// Options is what New needs. Service, Sockets, Transfer and Metrics are
+// Options is what New needs. Service, Sockets, Transfer, Keys and Metrics are
 // required; without Canaries there are none, the zero Logger discards, the zero
 // Ingest tells nothing, the zero Limit allows everything, the zero Crowded nothing is, the zero Why that there is no routes file, the zero Now
 // is time.Now.
@@ -115,6 +115,7 @@ type Options struct {
 	Service  Service
 	Sockets  Sockets
 	Transfer Transfer
+	Keys     Keys
 	Canaries Canaries
 	Metrics  http.Handler                 // serves /metrics
 	Ingest   func() views.IngestData      // how the intake does
@@ -132,6 +133,7 @@ type Handler struct {
 	svc      Service
 	sockets  Sockets
 	transfer Transfer
+	keys     Keys
 	canaries Canaries
 	metrics  http.Handler
 	ingest   func() views.IngestData
@@ -181,7 +183,7 @@ func newHandler(o Options) *Handler {
 		o.Now = time.Now
 	}
 	return &Handler{
-		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
+		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, keys: o.Keys, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
 		limit: o.Limit, crowded: o.Crowded,
 		info: o.Info, hosts: newHosts(o.Hosts), logger: o.Logger, now: o.Now,
 	}

@@ -20,16 +20,25 @@ type Ack struct {
 // CleanName is a typed name as it is kept: one line, without blanks around
 // it. The error is a *FieldError for "by".
 func CleanName(typed string) (string, error) {
-	name := strings.TrimSpace(clean(strings.TrimSpace(typed), false))
-	switch {
-	case name == "":
-		return "", &FieldError{Field: "by", Reason: "is missing"}
-	case utf8.RuneCountInString(name) > MaxName:
-		return "", &FieldError{Field: "by", Reason: "longer than 40 characters"}
-	case !strings.ContainsFunc(name, unicode.IsGraphic):
-		return "", &FieldError{Field: "by", Reason: "shows nothing"}
+	name, reason := cleanName(typed)
+	if reason != "" {
+		return "", &FieldError{Field: "by", Reason: reason}
 	}
 	return name, nil
+}
+
+// cleanName is CleanName with nothing but the reason why a name cannot be.
+func cleanName(typed string) (name, reason string) {
+	name = strings.TrimSpace(clean(strings.TrimSpace(typed), false))
+	switch {
+	case name == "":
+		return "", "is missing"
+	case utf8.RuneCountInString(name) > MaxName:
+		return "", "longer than 40 characters"
+	case !strings.ContainsFunc(name, unicode.IsGraphic):
+		return "", "shows nothing"
+	}
+	return name, ""
 }
 
 // Attention is what waits for a person.

@@ -19,6 +19,12 @@ var (
 	ErrKeyConflict = errors.New("idempotency key reused with other content")
 	// ErrNotFound: no such row.
 	ErrNotFound = errors.New("not found")
+	// ErrUnauthorized: nothing was shown that allows it: no key, none that is
+	// good, or not one for this.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrForeignSource: the sender may not speak as that source. It is
+	// ErrUnauthorized too.
+	ErrForeignSource = fmt.Errorf("%w: bound to other sources", ErrUnauthorized)
 	// ErrBusy: the queue is full and nothing moved for a while; not stored.
 	ErrBusy = errors.New("busy")
 	// ErrRateLimited: the sender reports too much for now; a *RateLimited says
@@ -31,8 +37,6 @@ var (
 	ErrUnknown = errors.New("outcome unknown")
 	// ErrCanaryRunning: another canary is under way.
 	ErrCanaryRunning = errors.New("another canary is under way")
-	// ErrUnauthorized: what was shown does not open this door.
-	ErrUnauthorized = errors.New("unauthorized")
 	// ErrForbidden: who asks is known, and may not.
 	ErrForbidden = errors.New("forbidden")
 	// ErrLastAdmin: nobody else could administer the hub.

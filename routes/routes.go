@@ -182,7 +182,7 @@ func (r *Route) holds(c condition, event *subject) bool {
 	case byChannel:
 		return event.draft.Channel == r.Channel
 	case bySource:
-		return slices.ContainsFunc(r.Sources, func(pattern string) bool { return glob(pattern, event.draft.Source) })
+		return slices.ContainsFunc(r.Sources, func(pattern string) bool { return models.Glob(pattern, event.draft.Source) })
 	default:
 		return strings.Contains(event.message(), r.folded)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"alerthub/access"
 	"alerthub/certs"
 	"alerthub/hub"
 	"alerthub/limits"
@@ -38,6 +39,7 @@ type App struct {
 	logger   *slog.Logger
 
 	store    *store.Store
+	access   *access.Service
 	index    *search.Index
 	live     *live.Live
 	notify   *notify.Service
@@ -84,6 +86,10 @@ func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err erro
 		return nil, err
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
+	a.access, err = access.New(ctx, a.store, access.Config{Logger: logger.With("room", "access")})
+	if err != nil {
+		return nil, err
+	}
 	for _, l := range []struct {
 		to         *net.Listener
 		name, addr string
@@ -165,6 +171,7 @@ func (a *App) historyChanged() {
 // Start starts every goroutine of the hub and returns once all doors are open.
 func (a *App) Start() {
 	a.onStop("search index", func(context.Context) error { return a.index.Close() })
+	a.background("access", a.access.Run, nil)
 	a.background("search", func(ctx context.Context) error { a.index.Run(ctx); return nil }, nil)
 	a.background("live", func(ctx context.Context) error { return a.live.Run(ctx, a.hub) }, a.live.Close)
 	a.background("notify", a.notify.Run, nil)

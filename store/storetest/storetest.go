@@ -35,6 +35,7 @@ type Store interface {
 	Canaries(ctx context.Context) ([]models.Canary, error)
 	AddAudit(ctx context.Context, e models.AuditEntry) error
 	AuditLog(ctx context.Context, f models.AuditFilter) ([]models.AuditEntry, error)
+	Access
 }
 
 // Outbox is what is asked of storage to deliver alerts.
@@ -54,6 +55,14 @@ type Outbox interface {
 	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
 	CountPending(ctx context.Context, sel models.Cancellation, limit int) (n int64, err error)
 	Cancel(ctx context.Context, sel models.Cancellation, by models.Ack) (n int64, err error)
+}
+
+// Access is what is asked of storage about who may come in.
+type Access interface {
+	AddKey(ctx context.Context, k models.Key, hash string) (models.Key, error)
+	RevokeKey(ctx context.Context, id int64, at time.Time) error
+	KeysUsed(ctx context.Context, uses []models.KeyUse) error
+	Keys(ctx context.Context) (map[string]models.Key, error)
 }
 
 // Run tests stores made by open, each empty; open also closes it when its
@@ -101,6 +110,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a series counts by its bars, now and long ago", seriesBars},
 		{"canaries are kept, the newest and the last that came through", canaries},
 		{"the audit log is read newest first, by actor and by action", audit},
+		{"keys are kept, used and revoked", keys},
 		{"writers and readers do not disturb each other", concurrency},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })

@@ -5,13 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"alerthub/models"
 	"alerthub/store"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // bench is a service over a real database, with a clock of its own.
 type bench struct {
@@ -25,7 +21,7 @@ type bench struct {
 // at the real one.
 var began = time.Now().UTC().Truncate(time.Second)
 
-func start(t *testing.T) *bench {
+func begin(t *testing.T) *bench {
 	t.Helper()
 	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
 	if err != nil {

@@ -1,15 +1,15 @@
-package routes
+package models
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// glob reports whether all of s matches a pattern that path.Match takes. It
+// Glob reports whether all of s matches a pattern that path.Match takes. It
 // means the same as there, but that sources are no paths: '*' matches any
 // characters and '?' any one, '/' too. What it takes is bounded by the product
 // of the two lengths.
-func glob(pattern, s string) bool {
+func Glob(pattern, s string) bool {
 	p, i := 0, 0
 	star, retry := -1, 0 // behind the last '*', and where in s that part was tried last
 	for i < len(s) {

@@ -1,0 +1,54 @@
+package handlers
+
+import (
+	"context"
+	"slices"
+
+	"alerthub/models"
+)
+
+// memoryPeople is the storage of people in these tests.
+type memoryPeople struct {
+	users    []models.Credentials
+	sessions int64
+	audit    []models.AuditEntry
+}
+
+func (m *memoryAccess) Users(context.Context) ([]models.Credentials, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.users), nil
+}
+
+func (m *memoryAccess) SaveUser(_ context.Context, c models.Credentials) (models.Credentials, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.ID == 0 {
+		m.users = append(m.users, c)
+		c.ID = int64(len(m.users))
+	}
+	m.users[c.ID-1] = c
+	return c, nil
+}
+
+func (m *memoryAccess) Sessions(context.Context) ([]models.Session, error) { return nil, nil }
+
+func (m *memoryAccess) SaveSession(_ context.Context, s models.Session) (models.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.ID == 0 {
+		m.memoryPeople.sessions++
+		s.ID = m.memoryPeople.sessions
+	}
+	return s, nil
+}
+
+func (m *memoryAccess) DeleteSessions(context.Context, []int64) error { return nil }
+
+func (m *memoryAccess) AddAudit(_ context.Context, e models.AuditEntry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.ID = int64(len(m.audit) + 1)
+	m.audit = append(m.audit, e)
+	return nil
+}
