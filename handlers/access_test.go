@@ -37,8 +37,8 @@ func (m *memoryAccess) SaveSession(_ context.Context, s models.Session) (models.
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.ID == 0 {
-		m.memoryPeople.sessions++
-		s.ID = m.memoryPeople.sessions
+		m.sessions++
+		s.ID = m.sessions
 	}
 	return s, nil
 }
