@@ -1,6 +1,7 @@
 // Package access knows who people, scripts and devices are, and what they may
 // do: users with their passwords, second factors and sessions, the keys of
-// scripts and devices, and the record of who did what. It keeps what it knows
+// scripts and devices, the addresses from which nothing need be shown, and the
+// record of who did what. It keeps what it knows
 // in memory, since the hub alone has the database, so that a check costs about
 // a microsecond; every change is stored before it holds. It never sees HTML,
 // and of HTTP only tokens and addresses; it never keeps or logs a secret.
@@ -32,19 +33,22 @@ type Store interface {
 	AddAudit(ctx context.Context, e models.AuditEntry) error
 
 	KeyStore
+	SenderStore
 }
 
 // Config is what New needs; its zero value works.
 type Config struct {
-	SessionIdle time.Duration // a session of which nothing is heard for so long ends. 0 means 12 hours
-	SessionMax  time.Duration // no session lasts longer. 0 means 30 days
-	Logger      *slog.Logger  // nil discards
+	SessionIdle time.Duration   // a session of which nothing is heard for so long ends. 0 means 12 hours
+	SessionMax  time.Duration   // no session lasts longer. 0 means 30 days
+	Anonymous   models.Networks // from where events are taken without a key
+	Logger      *slog.Logger    // nil discards
 	Now         func() time.Time
 }
 
 // Service is who may do what. All methods may be called concurrently.
 type Service struct {
 	*keyring
+	*senders
 
 	cfg      Config
 	store    Store
@@ -84,6 +88,9 @@ func New(ctx context.Context, store Store, cfg Config) (*Service, error) {
 	if s.keyring, err = newKeyring(ctx, store, cfg.Now); err != nil {
 		return nil, fmt.Errorf("access: %w", err)
 	}
+	if s.senders, err = newSenders(ctx, store, cfg.Anonymous, cfg.Now); err != nil {
+		return nil, fmt.Errorf("access: %w", err)
+	}
 	users, err := store.Users(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("access: %w", err)
@@ -113,20 +120,27 @@ func (s *Service) HasUsers() bool {
 // now is the time as it is stored.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
 
-// storeUseEvery is how often the last use of keys is stored.
-const storeUseEvery = time.Minute
+// How often what is learnt is stored.
+const (
+	storeUsesEvery    = time.Minute
+	storeSendersEvery = 10 * time.Second
+)
 
 // Run stores what is learnt all the time, and once more when ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	uses := time.NewTicker(storeUseEvery)
+	uses, senders := time.NewTicker(storeUsesEvery), time.NewTicker(storeSendersEvery)
 	defer uses.Stop()
+	defer senders.Stop()
 	for {
 		select {
 		case <-uses.C:
 			s.keep(ctx, "the last use of keys", s.storeUses)
+		case <-senders.C:
+			s.keep(ctx, "anonymous senders", s.storeSenders)
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx)
 			s.keep(ctx, "the last use of keys", s.storeUses)
+			s.keep(ctx, "anonymous senders", s.storeSenders)
 			return nil
 		}
 	}

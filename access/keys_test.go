@@ -178,6 +178,8 @@ func (c *countedStore) Keys(context.Context) (map[string]models.Key, error) {
 	}, nil
 }
 
+func (c *countedStore) Senders(context.Context) ([]models.AnonymousSender, error) { return nil, nil }
+
 func (c *countedStore) KeysUsed(_ context.Context, uses []models.KeyUse) error {
 	if c.fail != nil {
 		return c.fail

@@ -46,6 +46,7 @@ func (h *Handler) apiRoutes(e *echo.Echo) {
 	e.GET(pathKeys, h.listKeys)
 	e.POST(pathKeys, h.postKey)
 	e.DELETE(pathKeys+"/:id", h.deleteKey)
+	e.GET("/api/senders", h.listSenders)
 	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })
 	e.GET(pathHealth, func(c echo.Context) error { return answer(c, map[string]bool{"alive": true}) })
 	e.GET(pathReady, h.getReady)
@@ -131,9 +132,10 @@ func (h *Handler) getConfig(c echo.Context) error {
 		WSPort         int    `json:"ws_port"`
 		TCPPort        int    `json:"tcp_port"`
 		SMTPConfigured bool   `json:"smtp_configured"`
+		Anonymous      string `json:"anonymous"`
 		Version        string `json:"version"`
 		Limits         limits `json:"limits"`
-	}{h.info.HTTPPort, h.info.FeedPort, h.info.TCPPort, h.info.SMTPConfigured, h.info.Version, limitsOf(h.info.Limits)})
+	}{h.info.HTTPPort, h.info.FeedPort, h.info.TCPPort, h.info.SMTPConfigured, h.senders.AnonymousNetworks().String(), h.info.Version, limitsOf(h.info.Limits)})
 }
 
 // limits are what one sender may take of the hub; null is no limit.

@@ -63,7 +63,7 @@ func (h *Handler) postEvents(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	from := wire.Origin{Channel: models.ChannelHTTP, Peer: c.RealIP(), Key: key}
+	from := wire.Origin{Channel: models.ChannelHTTP, Peer: c.RealIP(), Key: key, Sender: models.ActorOf(r.Context())}
 	var items [][]byte
 	switch {
 	case lines:
@@ -87,6 +87,7 @@ func (h *Handler) postOne(c echo.Context, body []byte, from wire.Origin) error {
 	if err != nil {
 		return holdBack(ctx, err)
 	}
+	h.noteSender(ctx, draft, 1)
 	receipts, err := h.register(ctx, []models.Draft{draft})
 	if err != nil {
 		return err
@@ -162,6 +163,7 @@ func (h *Handler) postBatch(c echo.Context, items [][]byte, from wire.Origin) er
 		return err
 	}
 	if len(drafts) > 0 {
+		h.noteSender(ctx, drafts[len(drafts)-1], len(drafts))
 		receipts, err := h.register(ctx, drafts)
 		if err != nil {
 			return err
@@ -173,6 +175,13 @@ func (h *Handler) postBatch(c echo.Context, items [][]byte, from wire.Origin) er
 	return answer(c, struct {
 		Results []result `json:"results"`
 	}{results})
+}
+
+// noteSender notes events of somebody who has shown nothing.
+func (h *Handler) noteSender(ctx context.Context, last models.Draft, events int) {
+	if who := models.ActorOf(ctx); who.Kind == models.ActorNobody || who.Kind == models.ActorOpen {
+		h.senders.AnonymousSent(last.Peer, last.Source, events)
+	}
 }
 
 // register is the service's Register, within the patience of an HTTP client.

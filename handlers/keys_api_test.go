@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -40,11 +42,14 @@ func (m *memoryAccess) Keys(context.Context) (map[string]models.Key, error) {
 	return maps.Clone(m.keys), nil
 }
 
+func (m *memoryAccess) SaveSenders(context.Context, []models.AnonymousSender) error { return nil }
+func (m *memoryAccess) Senders(context.Context) ([]models.AnonymousSender, error)   { return nil, nil }
+
 // newAccess is a real one on storage in memory.
 func newAccess(t testing.TB) *access.Service {
 	t.Helper()
 	service, err := access.New(t.Context(), &memoryAccess{keys: make(map[string]models.Key)}, access.Config{
-		Now: func() time.Time { return received },
+		Anonymous: models.Networks{netip.MustParsePrefix("127.0.0.0/8")}, Now: func() time.Time { return received },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -98,5 +103,71 @@ func TestKeys_SaysWhatIsWrong(t *testing.T) {
 	}
 	if _, text := send(t, server, "GET", "/api/keys", ""); text != `{"keys":[]}` {
 		t.Errorf("keys were made: %s", text)
+	}
+}
+
+// serveAs has everybody be somebody, as the middleware makes them.
+func serveAs(t *testing.T, svc Service, who models.Actor) *httptest.Server {
+	t.Helper()
+	hub := New(testOptions(t, svc))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hub.ServeHTTP(w, r.WithContext(models.WithActor(r.Context(), who)))
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// TestIngest_BoundKey: the rule of the TCP door, by the same function.
+func TestIngest_BoundKey(t *testing.T) {
+	svc := &fakeService{}
+	server := serveAs(t, svc, models.Actor{Kind: models.ActorKey, Scopes: []models.Scope{models.ScopeIngest}, Sources: []string{"ups-*"}})
+	if res, text := send(t, server, "POST", "/api/events", `{"source":"ups-1"}`, "Content-Type", jsonType); res.StatusCode != http.StatusCreated {
+		t.Errorf("its own source: %d %s", res.StatusCode, text)
+	}
+	for _, body := range []string{`{"source":"sw-1"}`, `{}`} {
+		if res, text := send(t, server, "POST", "/api/events", body, "Content-Type", jsonType); res.StatusCode != http.StatusForbidden || !strings.Contains(text, `"error":"unauthorized"`) {
+			t.Errorf("%s: %d %s", body, res.StatusCode, text)
+		}
+	}
+	_, text := send(t, server, "POST", "/api/events", `[{"source":"sw-1"},{"source":"ups-2"},{}]`, "Content-Type", jsonType)
+	if text != `{"results":[{"ok":false,"error":"unauthorized"},{"ok":true,"event_id":2},{"ok":false,"error":"unauthorized"}]}` {
+		t.Errorf("a batch: %s", text)
+	}
+	one := serveAs(t, svc, models.Actor{Kind: models.ActorKey, Scopes: []models.Scope{models.ScopeIngest}, Sources: []string{"sensor-a"}})
+	if res, text := send(t, one, "POST", "/api/events", `{"message":"m"}`, "Content-Type", jsonType); res.StatusCode != http.StatusCreated || !strings.Contains(text, `"source":"sensor-a"`) {
+		t.Errorf("no source, of a key for one: %d %s", res.StatusCode, text)
+	}
+	if _, text := send(t, one, "GET", "/api/senders", ""); text != `{"anonymous":"127.0.0.0/8","senders":[]}` {
+		t.Errorf("keys are anonymous senders: %s", text)
+	}
+	for _, body := range []string{`{"token":"nah_secret","message":"m"}`, `[{"token":"nah_secret"}]`} {
+		if _, text := send(t, one, "POST", "/api/events", body, "Content-Type", jsonType); !strings.Contains(text, `"field":"token"`) {
+			t.Errorf("a secret in an event: %s", text)
+		}
+	}
+	for _, e := range svc.events {
+		if strings.Contains(e.RawPayload, "nah_") {
+			t.Errorf("stored: %s", e.RawPayload)
+		}
+	}
+}
+
+func TestSenders_DryRun(t *testing.T) {
+	server := serve(t, &fakeService{})
+	send(t, server, "POST", "/api/events", `{"source":"a"}`, "Content-Type", jsonType)
+	send(t, server, "POST", "/api/events", `[{"source":"b"},{"source":1},{"source":"c"}]`, "Content-Type", jsonType)
+	const sender = `"senders":[{"address":"127.0.0.1","first_at":"2026-11-23T18:30:00.123456Z","last_at":"2026-11-23T18:30:00.123456Z","events":3,"last_source":"c","would_refuse":`
+	for query, want := range map[string]string{
+		"":                                       `{"anonymous":"127.0.0.0/8",` + sender + `false}]}`,
+		"?anonymous=none":                        `{"anonymous":"none",` + sender + `true}]}`,
+		"?anonymous=10.0.0.0/8,%202001:db8::/32": `{"anonymous":"10.0.0.0/8,2001:db8::/32",` + sender + `true}]}`,
+		"?anonymous=127.0.0.1":                   `{"anonymous":"127.0.0.1/32",` + sender + `false}]}`,
+	} {
+		if _, text := send(t, server, "GET", "/api/senders"+query, ""); text != want {
+			t.Errorf("%s: %s", query, text)
+		}
+	}
+	if res, text := send(t, server, "GET", "/api/senders?anonymous=10.0.0.0/8,,", ""); res.StatusCode != http.StatusBadRequest || !strings.Contains(text, `"field":"anonymous"`) {
+		t.Errorf("%d %s", res.StatusCode, text)
 	}
 }

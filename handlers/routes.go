@@ -107,7 +107,7 @@ type Info struct {
 	Version        string
 }
 
-// Options is what New needs. Service, Sockets, Transfer, Keys and Metrics are
+// Options is what New needs. Service, Sockets, Transfer, Keys, Senders and Metrics are
 // required; without Canaries there are none, the zero Logger discards, the zero
 // Ingest tells nothing, the zero Limit allows everything, the zero Crowded nothing is, the zero Why that there is no routes file, the zero Now
 // is time.Now.
@@ -116,6 +116,7 @@ type Options struct {
 	Sockets  Sockets
 	Transfer Transfer
 	Keys     Keys
+	Senders  Senders
 	Canaries Canaries
 	Metrics  http.Handler                 // serves /metrics
 	Ingest   func() views.IngestData      // how the intake does
@@ -134,6 +135,7 @@ type Handler struct {
 	sockets  Sockets
 	transfer Transfer
 	keys     Keys
+	senders  Senders
 	canaries Canaries
 	metrics  http.Handler
 	ingest   func() views.IngestData
@@ -183,7 +185,7 @@ func newHandler(o Options) *Handler {
 		o.Now = time.Now
 	}
 	return &Handler{
-		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, keys: o.Keys, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
+		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, keys: o.Keys, senders: o.Senders, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
 		limit: o.Limit, crowded: o.Crowded,
 		info: o.Info, hosts: newHosts(o.Hosts), logger: o.Logger, now: o.Now,
 	}

@@ -361,8 +361,9 @@ var testInfo = Info{
 
 // testOptions are options around svc that log to t.
 func testOptions(t testing.TB, svc Service) Options {
+	access := newAccess(t)
 	return Options{
-		Service: svc, Sockets: fakeSockets{}, Transfer: &fakeTransfer{}, Keys: newAccess(t), Info: testInfo,
+		Service: svc, Sockets: fakeSockets{}, Transfer: &fakeTransfer{}, Keys: access, Senders: access, Info: testInfo,
 		Hosts: []string{"example.com", "hub", "hub.example.net", "h", "*.below.example.net"}, // httptest asks for example.com
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")

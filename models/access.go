@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -114,6 +115,17 @@ func (a Actor) May(p Permission) bool {
 	default:
 		return p == PermitPublic || p == PermitIngest && a.Ingest
 	}
+}
+
+// Credential names what a has proved itself by, for limits: "" for nobody.
+func (a Actor) Credential() string {
+	switch a.Kind {
+	case ActorKey, ActorUser:
+		return string(a.Kind) + " " + strconv.FormatInt(a.ID, 10)
+	case ActorDevice:
+		return string(a.Kind) + " " + a.Name
+	}
+	return ""
 }
 
 type actorKey struct{}

@@ -5,6 +5,7 @@
 package models
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
@@ -72,7 +73,8 @@ type Input struct {
 
 	Channel    Channel
 	RawPayload string
-	Peer       string // the source when Source is blank
+	Peer       string
+	Unnamed    string // the source when Source is blank; "" for Peer
 	Credential string
 }
 
@@ -88,7 +90,7 @@ func NewDraft(in Input) (Draft, error) {
 	}
 	source := strings.TrimSpace(clean(in.Source, false))
 	if source == "" {
-		source = in.Peer
+		source = cmp.Or(in.Unnamed, in.Peer)
 	}
 	message := strings.TrimRightFunc(clean(in.Message, true), unicode.IsSpace)
 	if strings.TrimSpace(message) == "" {

@@ -43,6 +43,7 @@ type conn struct {
 	opening bool // the first bytes did not tell yet whether this is the right port
 	began   time.Time
 	pause   time.Duration // before the next read
+	standing
 }
 
 // group is the lines of one read, or as many of them as fit into the window.
@@ -65,6 +66,8 @@ func (s *Server) newConn(nc net.Conn) *conn {
 		framer:  framer{max: s.cfg.MaxLine},
 		opening: true,
 	}
+	c.greeting = true
+	c.admit(s.cfg.Access.Anonymous(c.origin.Peer))
 	if s.cfg.TLS != nil {
 		c.secure(s.cfg.TLS)
 	}
@@ -127,8 +130,9 @@ func (c *conn) read(ctx context.Context) (unread bool) {
 			c.take(ctx, c.framer.last)
 			return false
 		default:
-			// The idle or the line timeout, a reset, or the server's shutdown.
-			return c.srv.closing.Load()
+			// The idle or the line timeout, a reset, the server's shutdown, or the
+			// end of what the client has shown.
+			return c.srv.closing.Load() || c.expelled.Load()
 		}
 	}
 }
@@ -149,16 +153,17 @@ func (c *conn) armRead() bool {
 	}
 	// Fails only on a closed connection, which the read will tell.
 	_ = c.net.SetReadDeadline(deadline)
-	// Shutdown sets closing before it sets a deadline of its own: it is either
-	// seen here or ends the read.
-	return !c.srv.closing.Load()
+	// Shutdown sets closing before it sets a deadline of its own, and so does
+	// the sweep with expelled: it is either seen here or ends the read.
+	return !c.srv.closing.Load() && !c.expelled.Load()
 }
 
 // take submits the lines that next returns, one group if the window has room
 // for it. False means that the connection ends.
 func (c *conn) take(ctx context.Context, next func() ([]byte, bool, bool)) bool {
 	g := c.srv.group()
-	for {
+	c.look()
+	for !c.over() {
 		line, tooLong, ok := next()
 		if !ok {
 			break
@@ -170,25 +175,16 @@ func (c *conn) take(ctx context.Context, next func() ([]byte, bool, bool)) bool 
 				return false
 			}
 			g = c.srv.group()
+			c.look()
 		}
 		g.cost += cost
-		if tooLong {
-			g.lines = append(g.lines, errLineTooLong)
-			continue
-		}
-		draft, err := wire.Decode(line, c.origin)
-		if refusal := c.srv.cfg.Limit(draft); refusal != nil {
-			err = refusal
-			if limited := (*models.RateLimited)(nil); errors.As(err, &limited) {
-				c.pause = max(c.pause, limited.Pause)
-			}
-		}
+		draft, err := c.hear(ctx, line, tooLong)
 		if err == nil {
 			g.drafts = append(g.drafts, draft)
 		}
 		g.lines = append(g.lines, err)
 	}
-	return c.submit(ctx, g)
+	return c.submit(ctx, g) && !c.over()
 }
 
 // rest keeps a flood waiting. False means that the connection ends.
@@ -235,6 +231,9 @@ func (c *conn) submit(ctx context.Context, g *group) bool {
 	}
 	c.srv.lines.Add(int64(len(g.lines)))
 	if len(g.drafts) > 0 {
+		if c.origin.Sender.Kind == models.ActorNobody {
+			c.srv.cfg.Access.AnonymousSent(c.origin.Peer, g.drafts[len(g.drafts)-1].Source, len(g.drafts))
+		}
 		g.wait, g.err = c.srv.svc.Submit(ctx, g.drafts)
 	}
 	c.inFlight.Add(g.cost)

@@ -98,6 +98,50 @@ func gate() (commit func(int) chan struct{}, open func()) {
 	return func(int) chan struct{} { return c }, sync.OnceFunc(func() { close(c) })
 }
 
+// fakeAccess knows keys by their tokens and takes anonymous events, unless
+// strict is set.
+type fakeAccess struct {
+	strict bool
+
+	mu      sync.Mutex
+	keys    map[string]models.Actor
+	senders []models.AnonymousSender
+}
+
+func (f *fakeAccess) Anonymous(address string) models.Actor {
+	return models.Actor{Kind: models.ActorNobody, Address: address, Ingest: !f.strict}
+}
+
+func (f *fakeAccess) Bearer(_ context.Context, token, address string) (models.Actor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a, ok := f.keys[token]
+	if !ok {
+		return models.Actor{}, models.ErrUnauthorized
+	}
+	a.Kind, a.Name, a.Address = models.ActorKey, token, address
+	return a, nil
+}
+
+func (f *fakeAccess) Valid(a models.Actor) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.keys[a.Name]
+	return ok || a.Kind != models.ActorKey
+}
+
+func (f *fakeAccess) AnonymousSent(address, source string, events int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.senders = append(f.senders, models.AnonymousSender{Address: address, LastSource: source, Events: int64(events)})
+}
+
+func (f *fakeAccess) revoke(token string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.keys, token)
+}
+
 // start serves svc on a loopback port until the test ends.
 func start(t testing.TB, svc Service, cfg Config) (s *Server, addr string) {
 	t.Helper()
@@ -110,6 +154,9 @@ func start(t testing.TB, svc Service, cfg Config) (s *Server, addr string) {
 
 func startOn(t testing.TB, ln net.Listener, svc Service, cfg Config) *Server {
 	t.Helper()
+	if cfg.Access == nil {
+		cfg.Access = &fakeAccess{}
+	}
 	s := New(svc, cfg)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()

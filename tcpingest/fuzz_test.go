@@ -48,6 +48,7 @@ func (c *chunks) SetWriteDeadline(time.Time) error { return nil }
 func converse(data, sizes []byte, cfg Config) (string, []models.Draft) {
 	svc := &fakeService{}
 	nc := &chunks{data: data, sizes: bytes.Clone(sizes)}
+	cfg.Access = &fakeAccess{}
 	New(svc, cfg).newConn(nc).serve(context.Background())
 	return nc.answers.String(), svc.drafts
 }

@@ -55,7 +55,7 @@ func TestServer_FloodIsHeardLess(t *testing.T) {
 		limit := func(models.Draft) error {
 			return &models.RateLimited{Wait: time.Millisecond, Pause: time.Second}
 		}
-		s := New(&fakeService{}, Config{Limit: limit})
+		s := New(&fakeService{}, Config{Limit: limit, Access: &fakeAccess{}})
 		c := s.newConn(theirs)
 		if err := s.add(c); err != nil {
 			t.Fatal(err)

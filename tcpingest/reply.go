@@ -65,6 +65,10 @@ func (c *conn) answer(ctx context.Context, g *group) error {
 			}
 			err = receipt.Err
 		}
+		if errors.Is(err, errWelcome) {
+			g.out = append(g.out, welcome...)
+			continue
+		}
 		if err != nil {
 			if refusal = refusalOf(err); refusal < 0 {
 				return err

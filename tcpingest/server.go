@@ -3,8 +3,9 @@
 // the bounds on connections, lines, time and memory. It holds no rule of the
 // domain and never acknowledges what the Service has not stored.
 //
-// Goroutines: Serve accepts in its caller's; each connection has a reader and
-// a replier, started by Serve and waited for by it. A client that says nothing
+// Goroutines: Serve accepts in its caller's, and starts one that looks whether
+// what connections have shown still holds; each connection has a reader and a
+// replier, started by Serve and waited for by it. A client that says nothing
 // costs both, and about a KiB.
 package tcpingest
 
@@ -40,6 +41,19 @@ type Caps interface {
 	Leave(peer string)
 }
 
+// Access knows who may hand in events. Its methods are called concurrently,
+// and all but Bearer for every read.
+type Access interface {
+	// Anonymous is who speaks from an IP address and has shown nothing.
+	Anonymous(address string) models.Actor
+	// Bearer is who holds a token; models.ErrUnauthorized.
+	Bearer(ctx context.Context, token, address string) (models.Actor, error)
+	// Valid reports whether what somebody has shown still holds.
+	Valid(models.Actor) bool
+	// AnonymousSent notes events of somebody who has shown nothing.
+	AnonymousSent(address, source string, events int)
+}
+
 // Defaults of Config.
 const (
 	// DefaultMaxConnections serves a large site and stays far below the
@@ -54,8 +68,10 @@ const (
 	DefaultWriteTimeout = 30 * time.Second
 )
 
-// Config tunes a Server. Its zero value means the defaults.
+// Config tunes a Server. Its zero value means the defaults, but for Access,
+// which is required.
 type Config struct {
+	Access Access
 	// MaxConnections bounds the connections open at once; one more is told
 	// too_many_connections and closed. A quarter of the process's file
 	// descriptors, at least 64, is always left to others, so that the panel
@@ -160,6 +176,9 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
+	sweeping, stop := context.WithCancel(ctx)
+	defer stop()
+	running.Go(func() { s.sweep(sweeping) })
 	err := s.accept(ctx, ln, &running)
 	if s.closing.Load() {
 		return nil

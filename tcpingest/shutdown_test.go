@@ -66,7 +66,7 @@ func TestServer_ShutdownBeforeServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(&fakeService{}, Config{})
+	s := New(&fakeService{}, Config{Access: &fakeAccess{}})
 	for range 2 {
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func TestServer_ListenerClosedByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	if err := New(&fakeService{}, Config{}).Serve(ln); !errors.Is(err, net.ErrClosed) {
+	if err := New(&fakeService{}, Config{Access: &fakeAccess{}}).Serve(ln); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve: %v", err)
 	}
 }

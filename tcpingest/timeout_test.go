@@ -39,9 +39,14 @@ func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // bubble runs client against a server with the default limits, in fake time.
 func bubble(t *testing.T, svc Service, client func(t *testing.T, s *Server, nc net.Conn)) {
+	bubbleWith(t, svc, Config{Access: &fakeAccess{}}, client)
+}
+
+// bubbleWith is bubble with other limits.
+func bubbleWith(t *testing.T, svc Service, cfg Config, client func(t *testing.T, s *Server, nc net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-		s := New(svc, Config{})
+		s := New(svc, cfg)
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(ln) }()
 		ours, theirs := net.Pipe()

@@ -44,7 +44,7 @@ func dialTLS(t *testing.T, addr string) *tls.Conn {
 
 func TestTLS_LinesAreAnswered(t *testing.T) {
 	svc := &fakeService{}
-	_, addr := start(t, svc, Config{TLS: labTLS(t)})
+	_, addr := start(t, svc, Config{Access: &fakeAccess{}, TLS: labTLS(t)})
 	conn := dialTLS(t, addr)
 	answers := bufio.NewReader(conn)
 	var want strings.Builder
@@ -65,7 +65,7 @@ func TestTLS_LinesAreAnswered(t *testing.T) {
 
 func TestTLS_PlainTextIsToldSo(t *testing.T) {
 	svc := &fakeService{}
-	s, addr := start(t, svc, Config{TLS: labTLS(t)})
+	s, addr := start(t, svc, Config{Access: &fakeAccess{}, TLS: labTLS(t)})
 	texts := []string{"{}\n", "\n", "{", "GET / HTTP/1.1\r\n\r\n{}\n", "\x00", strings.Repeat("{}\n", 100_000)}
 	for _, text := range texts {
 		c := dial(t, addr)
@@ -86,7 +86,7 @@ func TestTLS_PlainTextIsToldSo(t *testing.T) {
 }
 
 func TestTLS_OldVersionsAndOtherProtocols(t *testing.T) {
-	s, addr := start(t, &fakeService{}, Config{TLS: labTLS(t)})
+	s, addr := start(t, &fakeService{}, Config{Access: &fakeAccess{}, TLS: labTLS(t)})
 	if _, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
 		t.Error("TLS 1.1 is spoken")
 	}
@@ -135,7 +135,7 @@ func TestTLS_Shutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit, open := gate()
-	s := New(&fakeService{commit: commit}, Config{TLS: labTLS(t)})
+	s := New(&fakeService{commit: commit}, Config{Access: &fakeAccess{}, TLS: labTLS(t)})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	addr := ln.Addr().String()
@@ -172,7 +172,7 @@ func TestTLS_HardEnd(t *testing.T) {
 	}
 	commit, open := gate()
 	defer open()
-	s := New(&fakeService{commit: commit}, Config{TLS: labTLS(t)})
+	s := New(&fakeService{commit: commit}, Config{Access: &fakeAccess{}, TLS: labTLS(t)})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()
 	for range 3 {

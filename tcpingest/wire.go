@@ -18,6 +18,12 @@ var (
 	errHandshake          = errors.New("TLS handshake failed")
 )
 
+// errWelcome stands for a line that showed a good token: no refusal, and no
+// event either.
+var errWelcome = errors.New("welcome")
+
+const welcome = `{"ok":true}` + "\n"
+
 // refusals is the one table from errors to the words of an answer. What is not
 // in it has no answer: the outcome is unknown and the connection is closed.
 // The words of errTLS and errHTTP are counted but answered in their own way,
@@ -28,6 +34,7 @@ var refusals = [...]struct {
 }{
 	{models.ErrInvalidJSON, "invalid_json"},
 	{models.ErrInvalid, "invalid_event"},
+	{models.ErrUnauthorized, "unauthorized"},
 	{errLineTooLong, "line_too_long"},
 	{models.ErrKeyConflict, "key_conflict"},
 	{models.ErrRateLimited, "rate_limited"},

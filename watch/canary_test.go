@@ -81,7 +81,8 @@ func TestCanary_FailsAtItsStage(t *testing.T) {
 		"the door says no":        {world: func(b *world) { b.answer = func(string) string { return `{"ok":false,"error":"busy"}` } }, stage: models.CanaryDoor, detail: "refused: busy"},
 		"the door hangs up":       {world: func(b *world) { b.answer = func(string) string { return "" } }, stage: models.CanaryDoor, detail: "not acknowledged: the connection was closed"},
 		"another protocol":        {world: func(b *world) { b.answer = func(string) string { return "220 mail" } }, stage: models.CanaryDoor, detail: `answered "220 mail"`},
-		"an answer without an id": {world: func(b *world) { b.answer = func(string) string { return `{"ok":true}` } }, stage: models.CanaryDoor, detail: `answered "{\"ok\":true}"`},
+		"an answer without an id": {world: func(b *world) { b.answer = func(string) string { return `{"ok":true}` } }, stage: models.CanaryDoor, detail: "answered without an event"},
+		"the door knows nobody":   {world: func(b *world) { b.unknown = true }, stage: models.CanaryDoor, detail: "refused: unauthorized"},
 		"an answer without an end": {
 			world: func(b *world) { b.answer = func(string) string { return strings.Repeat("x", 2*maxAnswer) } },
 			stage: models.CanaryDoor, detail: "not acknowledged: the connection was closed",

@@ -43,25 +43,45 @@ func (w *Watch) knock(ctx context.Context, c models.Canary) (id int64, err error
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := conn.Write(append(line, '\n')); err != nil {
+	said, answers := append(line, '\n'), bufio.NewReader(io.LimitReader(conn, maxAnswer))
+	if token := w.cfg.Canary.Token; token != "" {
+		said = fmt.Appendf(nil, "{\"token\":%q}\n%s", token, said)
+	}
+	if _, err := conn.Write(said); err != nil {
 		return 0, fmt.Errorf("not sent: %w", plain(err))
 	}
-	text, err := bufio.NewReader(io.LimitReader(conn, maxAnswer)).ReadString('\n')
-	if err != nil {
-		return 0, fmt.Errorf("not acknowledged: %w", plain(err))
+	if w.cfg.Canary.Token != "" {
+		if _, err := hear(answers); err != nil {
+			return 0, err
+		}
 	}
-	var answer struct {
-		OK      bool   `json:"ok"`
-		EventID int64  `json:"event_id"`
-		Error   string `json:"error"`
+	text, err := hear(answers)
+	if err == nil && text.EventID <= 0 {
+		err = errors.New("answered without an event")
+	}
+	return text.EventID, err
+}
+
+// heard is an answer of the door.
+type heard struct {
+	OK      bool   `json:"ok"`
+	EventID int64  `json:"event_id"`
+	Error   string `json:"error"`
+}
+
+// hear reads an answer; the error is for people, of a refusal too.
+func hear(answers *bufio.Reader) (answer heard, err error) {
+	text, err := answers.ReadString('\n')
+	if err != nil {
+		return answer, fmt.Errorf("not acknowledged: %w", plain(err))
 	}
 	switch err := json.Unmarshal([]byte(text), &answer); {
-	case err != nil || answer.OK && answer.EventID <= 0:
-		return 0, fmt.Errorf("answered %.100q", strings.TrimSpace(text))
+	case err != nil:
+		return answer, fmt.Errorf("answered %.100q", strings.TrimSpace(text))
 	case !answer.OK:
-		return 0, fmt.Errorf("refused: %s", short(answer.Error))
+		return answer, fmt.Errorf("refused: %s", short(answer.Error))
 	}
-	return answer.EventID, nil
+	return answer, nil
 }
 
 // plain is an error of a connection without the addresses, which say nothing

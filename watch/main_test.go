@@ -50,6 +50,7 @@ type world struct {
 	answer      func(line string) string // of the door, in place of the real one; "" closes
 	hold        chan struct{}            // the door answers once it is closed
 	dialFails   error
+	unknown     bool // the door does not take the token
 	probeFails  error
 	saveFails   error
 	readFails   error // Event, EventsByID and EmailAlerts
@@ -76,7 +77,7 @@ func bubble(t *testing.T, test func(t *testing.T, b *world)) {
 				return list
 			},
 			Canary: Canary{
-				Contact: "noc", Dial: b.dial,
+				Contact: "noc", Dial: b.dial, Token: "own",
 				Alerts: []models.NewAlert{{Contact: "noc", Channel: models.DeliveryEmail, Recipient: "noc@example.net", Status: models.EmailPending}},
 			},
 			Logger: slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), b), nil)),
@@ -226,7 +227,15 @@ func (b *world) dial(context.Context) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	go func() {
 		defer theirs.Close()
-		line, err := bufio.NewReader(theirs).ReadString('\n')
+		lines := bufio.NewReader(theirs)
+		token, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		if welcome := b.greet(token); welcome != "" {
+			_, _ = io.WriteString(theirs, welcome+"\n")
+		}
+		line, err := lines.ReadString('\n')
 		if err != nil {
 			return
 		}
@@ -235,6 +244,16 @@ func (b *world) dial(context.Context) (net.Conn, error) {
 		}
 	}()
 	return ours, nil
+}
+
+// greet answers the first line as the door does.
+func (b *world) greet(token string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.unknown || token != `{"token":"own"}`+"\n" {
+		return `{"ok":false,"error":"unauthorized"}`
+	}
+	return `{"ok":true}`
 }
 
 // serve answers a line as the door does.

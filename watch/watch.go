@@ -59,6 +59,9 @@ type Canary struct {
 	Every   time.Duration     // 0: on request only
 	// Dial opens a connection to the door that devices use.
 	Dial func(ctx context.Context) (net.Conn, error)
+	// Token is what a canary shows first, as a device does that has a key; ""
+	// for nothing.
+	Token string
 	// Patience is how long delivery may take; 0 is 10 minutes.
 	Patience time.Duration
 }

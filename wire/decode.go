@@ -20,10 +20,12 @@ import (
 // Origin is what a transport knows of a sender besides its words.
 type Origin struct {
 	Channel models.Channel
-	Peer    string // IP address without port: the source of events that name none
+	Peer    string // IP address without port
 	Key     string // key given outside the object (HTTP's Idempotency-Key); a "key" member wins
 
-	Credential string // what the sender proved itself by; "" for nothing
+	// Sender binds the sources that may be named, and is the source of events
+	// that name none, as models.Actor says.
+	Sender models.Actor
 }
 
 // line is an event as senders write it. Severity is a word or a syslog number.
@@ -32,6 +34,7 @@ type line struct {
 	Severity jsontext.Value `json:"severity"`
 	Message  string         `json:"message"`
 	Key      string         `json:"key"`
+	Token    jsontext.Value `json:"token"` // no member of an event: see DecodeToken
 }
 
 var (
@@ -49,12 +52,13 @@ var (
 //
 // Errors: models.ErrInvalidJSON for anything but one well-formed object
 // without duplicate members; a *models.FieldError for a member of the wrong
-// type or an unusable key. The draft then says only who sent it. Decode keeps no
-// reference to raw.
+// type, an unusable key or a key of this hub, which must not be stored;
+// models.ErrForeignSource for a source of others. The draft then says only who
+// sent it. Decode keeps no reference to raw.
 func Decode(raw []byte, from Origin) (models.Draft, error) {
 	d, err := decode(raw, from)
 	if err != nil {
-		return models.Draft{Channel: from.Channel, Peer: from.Peer, Credential: from.Credential}, err
+		return models.Draft{Channel: from.Channel, Peer: from.Peer, Credential: from.Sender.Credential()}, err
 	}
 	return d, nil
 }
@@ -71,6 +75,9 @@ func decode(raw []byte, from Origin) (models.Draft, error) {
 	if err := json.Unmarshal(raw, &l, lenientText); err != nil {
 		return models.Draft{}, decodeError(raw, err)
 	}
+	if bytes.HasPrefix(l.Token, []byte(`"`+models.KeyPrefix)) {
+		return models.Draft{}, &models.FieldError{Field: "token", Reason: "is a secret and no part of an event: it is shown once, before the events"}
+	}
 	severity, err := severityWord(l.Severity)
 	if err != nil {
 		return models.Draft{}, err
@@ -78,10 +85,33 @@ func decode(raw []byte, from Origin) (models.Draft, error) {
 	if l.Key == "" {
 		l.Key = from.Key
 	}
-	return models.NewDraft(models.Input{
+	draft, err := models.NewDraft(models.Input{
 		Source: l.Source, Severity: severity, Message: l.Message, Key: l.Key,
-		Channel: from.Channel, Peer: from.Peer, Credential: from.Credential, RawPayload: string(raw),
+		Channel: from.Channel, Peer: from.Peer, Unnamed: from.Sender.Source(from.Peer), Credential: from.Sender.Credential(), RawPayload: string(raw),
 	})
+	if err == nil && !from.Sender.SpeaksAs(draft.Source) {
+		return models.Draft{}, models.ErrForeignSource
+	}
+	return draft, err
+}
+
+// DecodeToken reads {"token":"..."}, by which a sender shows who it is; ok is
+// false for anything else. An object with a message is an event, whatever else
+// it has.
+func DecodeToken(raw []byte) (token string, ok bool) {
+	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, byteOrderMark))
+	if !bytes.Contains(raw, []byte(`"token"`)) {
+		return "", false
+	}
+	var shown struct {
+		Token   jsontext.Value  `json:"token"`
+		Message *jsontext.Value `json:"message"`
+	}
+	if json.Unmarshal(raw, &shown) != nil || shown.Message != nil || shown.Token.Kind() != '"' {
+		return "", false
+	}
+	unquoted, err := jsontext.AppendUnquote(nil, shown.Token)
+	return string(unquoted), err == nil
 }
 
 // DecodeAck reads who acknowledges an event, {"by":"name"}, by the same rules

@@ -86,7 +86,7 @@ func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err erro
 		return nil, err
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
-	a.access, err = access.New(ctx, a.store, access.Config{Logger: logger.With("room", "access")})
+	a.access, err = access.New(ctx, a.store, access.Config{Anonymous: s.Access.Anonymous, Logger: logger.With("room", "access")})
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +109,9 @@ func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err erro
 			}
 			return nil // its server closed it already
 		})
+	}
+	if err := a.checkOpen(); err != nil {
+		return nil, err
 	}
 	if err := a.assemble(); err != nil {
 		return nil, err
@@ -148,6 +151,7 @@ func (a *App) assemble() (err error) {
 		MaxConnections: s.TCPMaxConnections, MaxLine: s.TCPMaxLine, IdleTimeout: s.TCPIdleTimeout, HTTPPort: port(a.httpListener),
 		Caps: limits.NewConnections(limits.Caps{PerAddress: s.Limits.TCPPerAddress, Shared: s.Limits.Shared}), Limit: a.limits.Take,
 		TLS:    serverTLS(a.tcpCert),
+		Access: a.access,
 		Logger: a.logger.With("room", "tcpingest"),
 	})
 	a.transfer, err = transfer.New(a.hub, a.store, transfer.Config{

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"alerthub/models"
 	"alerthub/routes"
 	"alerthub/webhook"
 )
@@ -98,15 +99,12 @@ func (c *checker) networks(name, value string) (list []netip.Prefix) {
 		if text == "" {
 			continue
 		}
-		network, err := netip.ParsePrefix(text)
-		if address, addressErr := netip.ParseAddr(text); addressErr == nil {
-			network, err = netip.PrefixFrom(address, address.BitLen()), nil
-		}
+		network, err := models.ParseNetwork(text)
 		if err != nil {
-			c.bad(name, "%q is not a network such as 10.1.0.0/16", text)
+			c.bad(name, "%v", err)
 			continue
 		}
-		list = append(list, network.Masked())
+		list = append(list, network)
 	}
 	return list
 }

@@ -25,6 +25,7 @@ Ports that browsers refuse (5060 among them, which is SIP's) are refused for the
 
 var settingGroups = []kong.Group{
 	{Key: "listen", Title: "Where to listen"},
+	{Key: "access", Title: "Who comes in"},
 	{Key: "tls", Title: "Encryption", Description: "a certificate and its key, or neither; both files are read again when they change."},
 	{Key: "store", Title: "Storage"},
 	{Key: "tcp", Title: "TCP ingest limits"},
@@ -44,6 +45,8 @@ type serveCmd struct {
 	PublicURL string `name:"public-url" env:"ALERTHUB_PUBLIC_URL" group:"listen" placeholder:"URL" help:"Where people find the panel, for links in mails and webhooks, such as https://alerts.example.net. Without it they have none."`
 
 	AllowedHosts string `name:"allowed-hosts" env:"ALERTHUB_ALLOWED_HOSTS" group:"listen" placeholder:"NAME,..." help:"More names by which panel, API and feed may be asked; *.example.net for all below it. Addresses, localhost, this machine's name and the one of --public-url always may."`
+
+	accessFlags `embed:""`
 
 	tlsFlags `embed:""`
 
@@ -81,6 +84,8 @@ type Settings struct {
 	HTTPAddr, TCPAddr, FeedAddr string // host:port; port 0 picks a free one
 	DataDir                     string
 	PublicURL                   string // without a slash at its end; "" for none
+
+	Access AccessSettings
 
 	TLS, TCPTLS TLSFiles // of panel and feed, and of the TCP ingest
 
@@ -172,6 +177,7 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 		ck.bad("--data-dir", "must name a directory")
 	}
 	ck.distinct(map[string]string{"--http-addr": s.HTTPAddr, "--tcp-addr": s.TCPAddr, "--feed-addr": s.FeedAddr})
+	s.Access = c.accessFlags.resolve(&ck)
 	s.TLS, s.TCPTLS = c.tlsFlags.resolve(&ck)
 	s.Limits = c.limitFlags.resolve(&ck)
 	s.SMTP = c.resolveSMTP(&ck, getenv)

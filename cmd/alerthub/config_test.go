@@ -39,6 +39,7 @@ func TestResolve_Defaults(t *testing.T) {
 	}
 	want := Settings{
 		HTTPAddr: "127.0.0.1:5080", TCPAddr: "127.0.0.1:5090", FeedAddr: "127.0.0.1:8767", DataDir: "./data",
+		Access:            AccessSettings{Anonymous: models.Networks{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 		TCPMaxConnections: 10000, TCPMaxLine: 65536, TCPIdleTimeout: 10 * time.Minute,
 		Limits: LimitSettings{
 			Source: models.Rate{PerSecond: 5000, Burst: 10_000}, Peer: models.Rate{PerSecond: 10_000, Burst: 20_000}, Key: models.Rate{PerSecond: 10_000, Burst: 20_000},
@@ -48,7 +49,7 @@ func TestResolve_Defaults(t *testing.T) {
 		Watch: WatchSettings{HeartbeatEvery: time.Minute},
 		SMTP:  SMTPSettings{Port: 587, TLS: "starttls", RetryMin: 15 * time.Second, RetryMax: 15 * time.Minute, MaxAge: 24 * time.Hour},
 	}
-	if diff := cmp.Diff(want, s, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, s, samePrefix); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"SMTP_HOST", "SMTP_FROM", "SMTP_TO"}, s.SMTP.Missing()); diff != "" {
@@ -104,6 +105,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	_, err := resolve(t, map[string]string{
 		"SMTP_PORT": "smtp", "SMTP_USER": "hub", "SMTP_TLS": "maybe", "SMTP_TO": "nobody", "SMTP_CA_FILE": "/nonexistent",
 		"SMTP_PASS_FILE": "/nonexistent", "ALERTHUB_EMAIL_MAX_AGE": "soon", "ALERTHUB_LOG_LEVEL": "loud", "ALERTHUB_LOG_FORMAT": "xml",
+		"ALERTHUB_ANONYMOUS": "10.0.0.0/8,lan",
 	}, "--http-addr", "127.0.0.1:5060", "--feed-addr", "5061", "--tcp-addr", "127.0.0.1:99999",
 		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout=-1s", "--data-dir", "",
 		"--limit-source", "200", "--limit-peer", "0/10", "--limit-key", "10/many", "--shared-addresses", "everybody",
@@ -114,7 +116,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	}
 	for _, name := range []string{
 		"--http-addr", "--feed-addr", "--tcp-addr", "--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout", "--data-dir",
-		"SMTP_PORT", "SMTP_USER, SMTP_PASS", "SMTP_TLS", "SMTP_TO", "SMTP_CA_FILE", "SMTP_PASS_FILE", "--email-max-age", "--log-level", "--log-format",
+		"SMTP_PORT", "SMTP_USER, SMTP_PASS", "SMTP_TLS", "SMTP_TO", "SMTP_CA_FILE", "SMTP_PASS_FILE", "--email-max-age", "--anonymous", "--log-level", "--log-format",
 		"--limit-source", "--limit-peer", "--limit-key", "--shared-addresses", "--http-max-connections", "--tcp-max-connections-per-address", "--http-max-connections-per-address",
 	} {
 		if !strings.Contains(err.Error(), "\n  "+name+": ") {
@@ -123,6 +125,21 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), "port 5060 (ERR_UNSAFE_PORT)") {
 		t.Errorf("the error does not explain port 5060:\n%v", err)
+	}
+}
+
+var samePrefix = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+func TestResolve_Anonymous(t *testing.T) {
+	for text, want := range map[string]AccessSettings{
+		"":                              {Anonymous: models.Networks{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
+		"none":                          {Explicit: true},
+		"10.1.2.3/16, ::ffff:192.0.2.7": {Explicit: true, Anonymous: models.Networks{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.7/32")}},
+	} {
+		s, err := resolve(t, map[string]string{"ALERTHUB_ANONYMOUS": text})
+		if diff := cmp.Diff(want, s.Access, samePrefix); diff != "" || err != nil {
+			t.Errorf("%q (-want +got): %s%v", text, diff, err)
+		}
 	}
 }
 

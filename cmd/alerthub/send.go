@@ -11,8 +11,10 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +28,7 @@ import (
 type sendCmd struct {
 	Addr      string `name:"addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" placeholder:"HOST:PORT" help:"The hub's TCP port. Default ${default}."`
 	tlsClient `embed:""`
+	TokenFile string `name:"token-file" env:"ALERTHUB_TOKEN_FILE" placeholder:"FILE" help:"File whose content is the key to show to the hub. It is a secret: give it so, or in ALERTHUB_TOKEN."`
 
 	Count    int           `name:"count" default:"12" placeholder:"N" help:"Events to make up; 0 goes on until interrupted. Default ${default}."`
 	Interval time.Duration `name:"interval" default:"400ms" placeholder:"DURATION" help:"Pause between them. Default ${default}."`
@@ -53,6 +56,10 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
+	token, err := c.token(os.Getenv)
+	if err != nil {
+		return err
+	}
 	newKey := func() string { return "" }
 	if c.Key {
 		// Not from --seed: a second run is new events, not repeats.
@@ -62,7 +69,7 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 			return prefix + "-" + strconv.Itoa(n)
 		}
 	}
-	s := &sender{addr: c.Addr, dial: dialer(cfg, dialTimeout), keyed: c.Key, retryFor: c.RetryFor, log: stderr}
+	s := &sender{addr: c.Addr, dial: dialer(cfg, dialTimeout), token: token, keyed: c.Key, retryFor: c.RetryFor, log: stderr}
 	var (
 		source  iter.Seq[message]
 		readErr error // written before source ends
@@ -95,6 +102,16 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		err = errors.Join(err, fmt.Errorf("%d of %d events refused", s.refused, s.stored+s.refused))
 	}
 	return err
+}
+
+// token is the key to show, "" for none.
+func (c *sendCmd) token(getenv func(string) string) (string, error) {
+	var ck checker
+	token := strings.TrimSpace(ck.secret("ALERTHUB_TOKEN", getenv, c.TokenFile))
+	if len(ck.problems) > 0 {
+		return "", &settingsError{ck.problems}
+	}
+	return token, nil
 }
 
 // message is one line to send.

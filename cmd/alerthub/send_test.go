@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -98,6 +100,23 @@ func (c *droppingConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// doorkeeper takes events without a key unless it has one.
+type doorkeeper struct{ key string }
+
+func (d doorkeeper) Anonymous(address string) models.Actor {
+	return models.Actor{Kind: models.ActorNobody, Address: address, Ingest: d.key == ""}
+}
+
+func (d doorkeeper) Bearer(_ context.Context, token, _ string) (models.Actor, error) {
+	if token != d.key {
+		return models.Actor{}, models.ErrUnauthorized
+	}
+	return models.Actor{Kind: models.ActorHub}, nil
+}
+
+func (doorkeeper) Valid(models.Actor) bool           { return true }
+func (doorkeeper) AnonymousSent(string, string, int) {}
+
 // startHub serves svc on loopback, breaking the first drops connections.
 func startHub(t *testing.T, svc tcpingest.Service, cfg tcpingest.Config, drops int64) (server *tcpingest.Server, addr string) {
 	t.Helper()
@@ -108,6 +127,9 @@ func startHub(t *testing.T, svc tcpingest.Service, cfg tcpingest.Config, drops i
 	}
 	dropping := &droppingListener{Listener: ln}
 	dropping.drops.Store(drops)
+	if cfg.Access == nil {
+		cfg.Access = doorkeeper{}
+	}
 	server = tcpingest.New(svc, cfg)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(dropping) }()
@@ -438,5 +460,34 @@ func TestSend_RateLimited(t *testing.T) {
 		if diff := cmp.Diff(want, stored); diff != "" {
 			t.Errorf("keyed %v: stored (-want +got):\n%s", keyed, diff)
 		}
+	}
+}
+
+func TestSend_ShowsItsToken(t *testing.T) {
+	hub := &memoryHub{}
+	server, addr := startHub(t, hub, tcpingest.Config{Access: doorkeeper{"nah_secret"}}, 3)
+	lines, want := numbered(2000)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("nah_secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, log, err := sendLines(t, sendCmd{Addr: addr, Key: true, RetryFor: 10 * time.Second, TokenFile: file}, lines)
+	if diff := cmp.Diff(want, hub.messages()); diff != "" || err != nil || server.Stats().Accepted != 4 {
+		t.Errorf("%s%s%v over %d connections\n%s", out, log, err, server.Stats().Accepted, diff)
+	}
+	if _, log, err := sendLines(t, sendCmd{Addr: addr}, lines); err == nil || !strings.Contains(log, `line 1 refused: {"ok":false,"error":"unauthorized"}`) {
+		t.Errorf("without a token: %.200s%v", log, err)
+	}
+	t.Setenv("ALERTHUB_TOKEN", "nah_other")
+	for _, key := range []bool{false, true} {
+		if _, log, err := sendLines(t, sendCmd{Addr: addr, Key: key, RetryFor: time.Hour}, lines); !errors.Is(err, errToken) || strings.Contains(log+err.Error(), "nah_") {
+			t.Errorf("with a wrong token: %s%v", log, err)
+		}
+	}
+	if _, _, err := sendLines(t, sendCmd{Addr: addr, TokenFile: file}, lines); err == nil || !strings.Contains(err.Error(), "give one of them") {
+		t.Errorf("two tokens: %v", err)
+	}
+	if got := len(hub.messages()); got != len(want) {
+		t.Errorf("%d events stored, want %d", got, len(want))
 	}
 }

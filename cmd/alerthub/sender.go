@@ -35,8 +35,9 @@ const (
 type sender struct {
 	addr     string
 	dial     func(ctx context.Context, addr string) (net.Conn, error)
-	window   int  // messages sent and not answered, at most
-	keyed    bool // sending a message again is safe
+	token    string // shown first on every connection; "" for none
+	window   int    // messages sent and not answered, at most
+	keyed    bool   // sending a message again is safe
 	retryFor time.Duration
 	log      io.Writer
 	answered func(m message, answer string, ok bool) // called in the order of the messages
@@ -69,7 +70,7 @@ func (s *sender) deliver(ctx context.Context, input <-chan message) error {
 			// A hub closes connections that are silent for long; the next
 			// message opens another.
 			continue
-		case !s.keyed:
+		case !s.keyed || errors.Is(err, errToken):
 			return fmt.Errorf("%w: %s", err, s.unknown())
 		}
 		if now := s.stored + s.refused; now > seen || failing.IsZero() {
@@ -124,10 +125,43 @@ func (s *sender) exchange(ctx context.Context, input <-chan message) error {
 		for range answers { // until its goroutine has ended
 		}
 	}()
+	if err := s.greet(conn, answers); err != nil {
+		return err
+	}
 	if err := s.send(conn, s.pending...); err != nil {
 		return s.drain(conn, answers, err)
 	}
 	return s.converse(ctx, conn, input, answers)
+}
+
+// errToken: the hub does not take the token, and never will.
+var errToken = errors.New("the hub does not take the token: it is wrong, expired, revoked, or not for events")
+
+// greet shows the token and waits until it is taken.
+func (s *sender) greet(conn net.Conn, answers <-chan string) error {
+	if s.token == "" {
+		return nil
+	}
+	line, err := json.Marshal(map[string]string{"token": s.token})
+	if err != nil {
+		return err
+	}
+	// Fail only on a closed connection, which the reads and writes tell.
+	_ = conn.SetDeadline(time.Now().Add(answerTimeout))
+	defer func() { _ = conn.SetDeadline(time.Time{}) }()
+	if _, err := conn.Write(append(line, '\n')); err != nil {
+		return s.drain(conn, answers, err)
+	}
+	answer, open := <-answers
+	switch {
+	case !open:
+		return errors.New("the hub closed the connection")
+	case answer == `{"ok":true}`:
+		return nil
+	case strings.Contains(answer, `"unauthorized"`):
+		return errToken
+	}
+	return s.take(answer)
 }
 
 // converse goes on with an exchange after its first write.

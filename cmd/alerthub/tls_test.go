@@ -68,7 +68,7 @@ func TestSend_TLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := tcpingest.New(hub, tcpingest.Config{TLS: pair.Config()})
+	server := tcpingest.New(hub, tcpingest.Config{Access: doorkeeper{}, TLS: pair.Config()})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	defer func() {
@@ -104,7 +104,7 @@ func TestSend_TLSToAPlainPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := tcpingest.New(&memoryHub{}, tcpingest.Config{})
+	server := tcpingest.New(&memoryHub{}, tcpingest.Config{Access: doorkeeper{}})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	var stderr bytes.Buffer

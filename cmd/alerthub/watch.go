@@ -90,7 +90,7 @@ func (a *App) newWatch() (*watch.Watch, error) {
 	s := a.settings
 	cfg := watch.Config{
 		Alerts: s.SMTP.alertsOf,
-		Canary: watch.Canary{Contact: s.Watch.Canary, Every: s.Watch.CanaryEvery, Dial: a.dialDoor},
+		Canary: watch.Canary{Contact: s.Watch.Canary, Every: s.Watch.CanaryEvery, Dial: a.dialDoor, Token: a.access.OwnToken()},
 		Heartbeat: watch.Heartbeat{
 			URL: s.Watch.HeartbeatURL, Every: s.Watch.HeartbeatEvery,
 		},

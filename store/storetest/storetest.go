@@ -63,6 +63,8 @@ type Access interface {
 	RevokeKey(ctx context.Context, id int64, at time.Time) error
 	KeysUsed(ctx context.Context, uses []models.KeyUse) error
 	Keys(ctx context.Context) (map[string]models.Key, error)
+	SaveSenders(ctx context.Context, senders []models.AnonymousSender) error
+	Senders(ctx context.Context) ([]models.AnonymousSender, error)
 }
 
 // Run tests stores made by open, each empty; open also closes it when its
@@ -110,6 +112,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a series counts by its bars, now and long ago", seriesBars},
 		{"canaries are kept, the newest and the last that came through", canaries},
 		{"the audit log is read newest first, by actor and by action", audit},
+		{"the latest anonymous senders are kept", senders},
 		{"keys are kept, used and revoked", keys},
 		{"writers and readers do not disturb each other", concurrency},
 	} {
