@@ -49,6 +49,7 @@ type tcpLoad struct {
 	duration    time.Duration // of sending; the answers to all that was sent are awaited
 	events      int           // ends the sending too, when not 0
 	keyed       bool          // every line has an idempotency key of its own
+	opening                   // of the connections
 }
 
 // pipelined is a load that keeps some 16,000 events in flight.
@@ -76,7 +77,7 @@ func (l tcpLoad) run(t testing.TB, addr string) loadResult {
 	errs := make([]error, l.connections)
 	conns := make([]net.Conn, l.connections)
 	for i := range conns {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := l.dial(addr)
 		if err != nil {
 			t.Fatalf("connection %d of %d: %v", i+1, l.connections, err)
 		}

@@ -26,6 +26,7 @@ func TestBench(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"pipelined", b.pipelined},
+		{"access", b.access},
 		{"one-by-one", b.oneByOne},
 		{"half-load", b.halfLoad},
 		{"http", b.http},
