@@ -220,12 +220,12 @@ func stepWords(ctx context.Context, step time.Duration) string {
 	return i18n.Decimal(ctx, step.Hours(), decimals) + "\u00a0h"
 }
 
-// limitWords is what one sender may report.
+// limitWords is what one sender may report all the time.
 func limitWords(ctx context.Context, r models.Rate) string {
 	if r == (models.Rate{}) {
 		return i18n.T(ctx, "ingest.limit.none")
 	}
-	return i18n.T(ctx, "ingest.limit", "Rate", i18n.Number(ctx, int64(r.PerSecond)), "Burst", i18n.Number(ctx, int64(r.Burst)))
+	return i18n.T(ctx, "ingest.limit", "Rate", i18n.Number(ctx, int64(r.PerSecond)))
 }
 
 // listed joins what stands beside each other.
