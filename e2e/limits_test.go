@@ -164,10 +164,13 @@ func (p *process) text(path string) string {
 // door, and others are served.
 func TestLimits_Connections(t *testing.T) {
 	t.Parallel()
-	p := startHub(t, options{args: []string{"--tcp-max-connections-per-address=2", "--http-max-connections-per-address=3"}})
+	p := startHub(t, options{args: []string{
+		"--tcp-max-connections-per-address=2", "--http-max-connections-per-address=3", "--trusted-proxies", "127.0.0.3",
+	}})
+	from := floodAddress
 	talk := func(addr, say string) string {
 		t.Helper()
-		conn := dialFrom(t, floodAddress, addr)
+		conn := dialFrom(t, from, addr)
 		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 		if _, err := io.WriteString(conn, say); err != nil {
 			t.Fatal(err)
@@ -199,4 +202,19 @@ func TestLimits_Connections(t *testing.T) {
 		}
 	}
 	serves(t, p, 5*time.Second)
+
+	// The connections of a proxy are those of other people, whose address counts.
+	from = "127.0.0.3"
+	for i := range 5 {
+		ask := fmt.Sprintf("POST /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 10.9.8.7, 192.0.2.%d\r\nContent-Length: 2\r\n\r\n{}", i)
+		if got := talk(p.HTTP, ask); got != "HTTP/1.1 201 Created" {
+			t.Errorf("connection %d of the proxy is answered %q", i+1, got)
+		}
+	}
+	var page struct {
+		Events []struct{ Source string }
+	}
+	if p.getJSON("/api/events?limit=1", &page); len(page.Events) != 1 || page.Events[0].Source != "192.0.2.4" {
+		t.Errorf("the source of an event by the proxy is %+v", page.Events)
+	}
 }

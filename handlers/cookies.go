@@ -29,7 +29,7 @@ func keep(c echo.Context, name, value string, age int) {
 		age = -1
 	}
 	c.SetCookie(&http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.IsTLS(),
+		Name: name, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: overHTTPS(c.Request()),
 	})
 }
 

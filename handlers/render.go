@@ -154,5 +154,5 @@ func (h *Handler) samples(c echo.Context) views.Samples {
 	if !hostNames.MatchString(host) {
 		host = "127.0.0.1"
 	}
-	return views.Samples{Host: host, TCPPort: h.info.TCPPort, TCPTLS: h.info.TCPTLS, HTTPPort: h.info.HTTPPort, HTTPS: c.IsTLS()}
+	return views.Samples{Host: host, TCPPort: h.info.TCPPort, TCPTLS: h.info.TCPTLS, HTTPPort: h.info.HTTPPort, HTTPS: overHTTPS(c.Request())}
 }

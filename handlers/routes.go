@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -124,7 +125,8 @@ type Options struct {
 	Limit    func(models.Draft) error     // whether a sender may report one more; the error is the answer
 	Crowded  func(context.Context) bool   // whether a request came by one connection too many
 	Info     Info
-	Hosts    []string // names that the hub answers to besides addresses and localhost; "*.example.net" for all below that
+	Proxies  []netip.Prefix // whose X-Forwarded headers count; nobody's by default
+	Hosts    []string       // names that the hub answers to besides addresses and localhost; "*.example.net" for all below that
 	Logger   *slog.Logger
 	Now      func() time.Time
 }
@@ -159,7 +161,7 @@ func New(o Options) http.Handler {
 	h.transferRoutes(e)
 	h.canaryRoutes(e)
 	h.socketRoutes(e)
-	return headAsGet(e)
+	return forwarded(o.Proxies, headAsGet(e))
 }
 
 func newHandler(o Options) *Handler {
@@ -195,7 +197,7 @@ func newHandler(o Options) *Handler {
 // handler that all ports share.
 func (h *Handler) newEcho() *echo.Echo {
 	e := echo.New()
-	e.IPExtractor = echo.ExtractIPDirect()
+	e.IPExtractor = echo.ExtractIPDirect() // by then the client's; see forwarded
 	e.HTTPErrorHandler = h.handleError
 	h.middleware(e)
 	return e

@@ -14,7 +14,7 @@ func NewFeed(o Options) http.Handler {
 	e := h.newEcho()
 	e.GET("/", socket(h.sockets.ServeFeed))
 	e.GET("/ws/events", socket(h.sockets.ServeFeed))
-	return e
+	return forwarded(o.Proxies, e)
 }
 
 func (h *Handler) socketRoutes(e *echo.Echo) {

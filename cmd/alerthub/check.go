@@ -109,6 +109,18 @@ func (c *checker) networks(name, value string) (list []netip.Prefix) {
 	return list
 }
 
+// proxies returns networks of proxies. All of a protocol's addresses are none:
+// then everybody could claim any address.
+func (c *checker) proxies(name, value string) []netip.Prefix {
+	list := c.networks(name, value)
+	for _, network := range list {
+		if network.Bits() == 0 {
+			c.bad(name, "%s is everybody; name the proxies", network)
+		}
+	}
+	return list
+}
+
 // mailAddress returns the bare address of value, "" for "".
 func (c *checker) mailAddress(name, value string) string {
 	if value == "" {

@@ -47,6 +47,7 @@ type serveCmd struct {
 	AllowedHosts string `name:"allowed-hosts" env:"ALERTHUB_ALLOWED_HOSTS" group:"listen" placeholder:"NAME,..." help:"More names by which panel, API and feed may be asked; *.example.net for all below it. Addresses, localhost, this machine's name and the one of --public-url always may."`
 
 	accessFlags `embed:""`
+	TrustedProxies string `name:"trusted-proxies" env:"ALERTHUB_TRUSTED_PROXIES" group:"listen" placeholder:"NETWORK,..." help:"Reverse proxies whose X-Forwarded-For, -Proto and -Host headers count; none by default. They must set all three themselves."`
 
 	tlsFlags `embed:""`
 
@@ -90,6 +91,8 @@ type Settings struct {
 	TLS, TCPTLS TLSFiles // of panel and feed, and of the TCP ingest
 
 	AllowedHosts []string // besides those that settings name anyway
+
+	TrustedProxies []netip.Prefix
 
 	WebhookAllow []netip.Prefix
 
@@ -166,6 +169,8 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 		AllowedHosts: ck.hosts("--allowed-hosts", c.AllowedHosts),
 
 		DataDir: c.DataDir,
+
+		TrustedProxies: ck.proxies("--trusted-proxies", c.TrustedProxies),
 
 		WebhookAllow: ck.networks("--webhook-allow", c.WebhookAllow),
 

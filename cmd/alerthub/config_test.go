@@ -108,7 +108,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 		"ALERTHUB_ANONYMOUS": "10.0.0.0/8,lan",
 	}, "--http-addr", "127.0.0.1:5060", "--feed-addr", "5061", "--tcp-addr", "127.0.0.1:99999",
 		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout=-1s", "--data-dir", "",
-		"--limit-source", "200", "--limit-peer", "0/10", "--limit-key", "10/many", "--shared-addresses", "everybody",
+		"--limit-source", "200", "--limit-peer", "0/10", "--limit-key", "10/many", "--shared-addresses", "everybody", "--trusted-proxies", "10.0.0.1,::/0",
 		"--http-max-connections", "0", "--tcp-max-connections-per-address=-1", "--http-max-connections-per-address", "x")
 	var wrong *settingsError
 	if !errors.As(err, &wrong) {
@@ -117,7 +117,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	for _, name := range []string{
 		"--http-addr", "--feed-addr", "--tcp-addr", "--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout", "--data-dir",
 		"SMTP_PORT", "SMTP_USER, SMTP_PASS", "SMTP_TLS", "SMTP_TO", "SMTP_CA_FILE", "SMTP_PASS_FILE", "--email-max-age", "--anonymous", "--log-level", "--log-format",
-		"--limit-source", "--limit-peer", "--limit-key", "--shared-addresses", "--http-max-connections", "--tcp-max-connections-per-address", "--http-max-connections-per-address",
+		"--trusted-proxies", "--limit-source", "--limit-peer", "--limit-key", "--shared-addresses", "--http-max-connections", "--tcp-max-connections-per-address", "--http-max-connections-per-address",
 	} {
 		if !strings.Contains(err.Error(), "\n  "+name+": ") {
 			t.Errorf("the error does not name %s:\n%v", name, err)

@@ -23,7 +23,7 @@ func (a *App) openDoors() {
 	web := handlers.Options{
 		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Keys: a.access, Senders: a.access, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: s.why,
 		Limit: a.limits.Take, Crowded: limits.Crowded,
-		Hosts: s.hosts(machine), Logger: a.logger.With("room", "http"),
+		Proxies: s.TrustedProxies, Hosts: s.hosts(machine), Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
 			HTTPPort: port(a.httpListener), TCPPort: port(a.tcpListener), FeedPort: port(a.feedListener), TCPTLS: a.tcpCert != nil,
 			SMTPConfigured: len(s.SMTP.Missing()) == 0, SMTPMissing: s.SMTP.Missing(),

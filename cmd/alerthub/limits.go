@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"alerthub/limits"
@@ -82,5 +83,6 @@ func (a *App) intakeLimits() models.IntakeLimits {
 // webCaps bounds the connections of panel and feed, which share it.
 func (a *App) webCaps() *limits.Connections {
 	most := a.intakeLimits()
-	return limits.NewConnections(limits.Caps{Total: most.HTTPConnections, PerAddress: most.HTTPPerAddress, Shared: a.settings.Limits.Shared})
+	shared := slices.Concat(a.settings.Limits.Shared, a.settings.TrustedProxies) // whose connections are other people's
+	return limits.NewConnections(limits.Caps{Total: most.HTTPConnections, PerAddress: most.HTTPPerAddress, Shared: shared})
 }
