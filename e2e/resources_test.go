@@ -328,6 +328,64 @@ func TestResources_SlowHeaders(t *testing.T) {
 	serves(t, p, 5*time.Second)
 }
 
+// TestResources_EndlessHeaders: a head of a request without end is answered 431
+// after little of it, whatever it is made of.
+func TestResources_EndlessHeaders(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	before := p.footprint()
+	const most = 16 << 20 // sockets keep megabytes on both sides; a hub that reads on takes all of this
+	endless := []struct{ begin, more string }{
+		{"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", "X-More: and more\r\n"},
+		{"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: a=b", "; a=b"},
+		{"GET /", "aaaaaaaa"},
+		{"", "GET"},
+	}
+	inParallel(8, 64, func(i int) error {
+		conn, err := net.DialTimeout("tcp", []string{p.HTTP, p.Feed}[i%2], 5*time.Second)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		say := endless[i/2%len(endless)]
+		status := make(chan string, 1)
+		go func() {
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			status <- strings.TrimSpace(line)
+		}()
+		_, err = io.WriteString(conn, say.begin)
+		sent := 0
+		for chunk := strings.Repeat(say.more, 1024); err == nil && sent < most; sent += len(chunk) {
+			_, err = io.WriteString(conn, chunk)
+		}
+		if sent >= most {
+			return fmt.Errorf("%.10q: all of %d bytes are taken", say.more, sent)
+		}
+		// A client that goes on sending may meet the reset before the answer.
+		if got := <-status; got != "" && got != "HTTP/1.1 431 Request Header Fields Too Large" {
+			return fmt.Errorf("%.10q: answered %q", say.more, got)
+		}
+		return nil
+	})(t)
+	for i, say := range endless {
+		conn, err := net.Dial("tcp", p.HTTP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(conn, say.begin+strings.Repeat(say.more, (40<<10)/len(say.more))); err != nil {
+			t.Fatal(err)
+		}
+		if line, _ := bufio.NewReader(conn).ReadString('\n'); strings.TrimSpace(line) != "HTTP/1.1 431 Request Header Fields Too Large" {
+			t.Errorf("40 KiB of %d are answered %q", i, line)
+		}
+	}
+	serves(t, p, 5*time.Second)
+	growthBelow(t, p, before, 48)
+}
+
 // TestResources_OthersAreServedMeanwhile runs slow headers and looks in between.
 func TestResources_OthersAreServedMeanwhile(t *testing.T) {
 	t.Parallel()
