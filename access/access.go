@@ -41,6 +41,7 @@ type Config struct {
 	SessionIdle time.Duration   // a session of which nothing is heard for so long ends. 0 means 12 hours
 	SessionMax  time.Duration   // no session lasts longer. 0 means 30 days
 	Anonymous   models.Networks // from where events are taken without a key
+	SetupOnly   bool            // without users nobody may anything but set the hub up
 	Logger      *slog.Logger    // nil discards
 	Now         func() time.Time
 }
@@ -117,6 +118,9 @@ func (s *Service) HasUsers() bool {
 	return len(s.users) > 0
 }
 
+// Open reports whether nobody signs in, and everybody may what users may.
+func (s *Service) Open() bool { return !s.HasUsers() && !s.cfg.SetupOnly }
+
 // now is the time as it is stored.
 func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }
 
@@ -169,7 +173,7 @@ func (s *Service) Valid(a models.Actor) bool {
 	case models.ActorUser:
 		return s.sessionGoesOn(a)
 	case models.ActorOpen:
-		return !s.HasUsers()
+		return s.Open()
 	}
 	return true
 }

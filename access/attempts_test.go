@@ -13,7 +13,7 @@ import (
 // try signs in with a wrong password and tells how long it must wait.
 func (b *bench) try(name, address string) time.Duration {
 	b.t.Helper()
-	_, err := b.SignIn(b.t.Context(), name, "not the password", "", Visitor{Address: address})
+	_, err := b.SignIn(b.t.Context(), name, "not the password", "", models.Visitor{Address: address})
 	var many *models.TooManyError
 	switch {
 	case errors.As(err, &many):
@@ -63,7 +63,7 @@ func TestService_SlowsGuessing(t *testing.T) {
 					t.Errorf("it waited %v, want %v seconds", waits, want)
 				}
 			}
-			if _, err := b.SignIn(t.Context(), "ana", good, "", Visitor{Address: home}); err != nil {
+			if _, err := b.SignIn(t.Context(), "ana", good, "", models.Visitor{Address: home}); err != nil {
 				t.Errorf("from where ana was before: %v", err)
 			}
 		})
@@ -79,7 +79,7 @@ func TestService_ManyGuessesAtOnce(t *testing.T) {
 	looked := 0
 	for range 20 {
 		all.Go(func() {
-			_, err := b.SignIn(t.Context(), "ana", "not the password", "", Visitor{Address: home})
+			_, err := b.SignIn(t.Context(), "ana", "not the password", "", models.Visitor{Address: home})
 			if errors.Is(err, models.ErrUnauthorized) {
 				mu.Lock()
 				looked++

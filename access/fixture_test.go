@@ -57,9 +57,9 @@ func (b *bench) add(name string, role models.Role) models.User {
 	return user
 }
 
-func (b *bench) signIn(name string) Ticket {
+func (b *bench) signIn(name string) models.Ticket {
 	b.t.Helper()
-	ticket, err := b.SignIn(b.t.Context(), name, good, "", Visitor{Address: home, Agent: "Browser"})
+	ticket, err := b.SignIn(b.t.Context(), name, good, "", models.Visitor{Address: home, Agent: "Browser"})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -118,14 +118,14 @@ func CheckPassword(name, password string) error {
 	length := utf8.RuneCountInString(password)
 	switch folded := strings.ToLower(password); {
 	case length < models.MinPassword:
-		return &models.FieldError{Field: "password", Reason: "must have at least 8 characters"}
+		return &models.FieldError{Field: "password", Reason: models.PasswordShort}
 	case length > models.MaxPassword:
-		return &models.FieldError{Field: "password", Reason: "must have at most 128 characters"}
+		return &models.FieldError{Field: "password", Reason: models.PasswordLong}
 	case commonPasswords()[folded]:
-		return &models.FieldError{Field: "password", Reason: "is one of the most common ones"}
+		return &models.FieldError{Field: "password", Reason: models.PasswordCommon}
 	case name != "" && length < models.AdvisePassword && strings.Contains(folded, strings.ToLower(name)),
 		length < models.AdvisePassword && strings.Contains(folded, "alerthub"):
-		return &models.FieldError{Field: "password", Reason: "is easy to guess: it holds the name of its user, or of the hub"}
+		return &models.FieldError{Field: "password", Reason: models.PasswordGuessable}
 	}
 	return nil
 }

@@ -51,12 +51,12 @@ func TestService_SignIn(t *testing.T) {
 	b := begin(t)
 	ana := b.add("ana", models.RoleOperator)
 	for _, wrong := range [][2]string{{"ana", "wrong horse battery"}, {"nobody", good}} {
-		if _, err := b.SignIn(t.Context(), wrong[0], wrong[1], "", Visitor{Address: home}); !errors.Is(err, models.ErrUnauthorized) {
+		if _, err := b.SignIn(t.Context(), wrong[0], wrong[1], "", models.Visitor{Address: home}); !errors.Is(err, models.ErrUnauthorized) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
 	fixed := "a token that somebody else chose"
-	ticket, err := b.SignIn(t.Context(), " ANA ", good, fixed, Visitor{Address: home})
+	ticket, err := b.SignIn(t.Context(), " ANA ", good, fixed, models.Visitor{Address: home})
 	if err != nil || ticket.Token == fixed || ticket.Code {
 		t.Fatalf("%+v, %v", ticket, err)
 	}
@@ -70,7 +70,7 @@ func TestService_SignIn(t *testing.T) {
 		}
 	}
 	// Signing in again ends the session that was there.
-	again, err := b.SignIn(t.Context(), "ana", good, ticket.Token, Visitor{Address: home})
+	again, err := b.SignIn(t.Context(), "ana", good, ticket.Token, models.Visitor{Address: home})
 	if _, ok := b.Session(t.Context(), ticket.Token, home); ok || err != nil {
 		t.Errorf("the session before is still good: %v", err)
 	}
@@ -148,7 +148,7 @@ func TestService_Revoked(t *testing.T) {
 	if err := b.SetDisabled(local(t), "ana", true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.SignIn(t.Context(), "ana", good, "", Visitor{Address: home}); !errors.Is(err, models.ErrUnauthorized) {
+	if _, err := b.SignIn(t.Context(), "ana", good, "", models.Visitor{Address: home}); !errors.Is(err, models.ErrUnauthorized) {
 		t.Errorf("disabled: %v", err)
 	}
 	for name, err := range map[string]error{
@@ -178,7 +178,7 @@ func TestService_ChangePassword(t *testing.T) {
 	if _, ok := b.Session(t.Context(), there.Token, home); ok {
 		t.Error("still signed in there")
 	}
-	if _, err := b.SignIn(t.Context(), "ana", "another good one", "", Visitor{Address: home}); err != nil {
+	if _, err := b.SignIn(t.Context(), "ana", "another good one", "", models.Visitor{Address: home}); err != nil {
 		t.Error(err)
 	}
 }

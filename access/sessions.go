@@ -31,19 +31,14 @@ const maxAgent = 200 // bytes of a browser's name that are kept
 // session is one that is known, by the hash of its token.
 type session struct {
 	models.Session
-	stored time.Time // the end that is in the database
-}
-
-// Visitor is where somebody signs in.
-type Visitor struct {
-	Address string // IP address
-	Agent   string // the browser's name for itself
+	stored  time.Time           // the end that is in the database
+	offered models.SecondFactor // waits to be confirmed
 }
 
 // signIn is what a new session is told of itself, by the context, since the
 // library locks what it knows while it has it kept.
 type signIn struct {
-	Visitor
+	models.Visitor
 	user int64 // 0 while a code is owed
 }
 
@@ -181,15 +176,19 @@ func (s *Service) Session(ctx context.Context, token, address string) (models.Ac
 // they were once found by.
 func (s *Service) sessionGoesOn(a models.Actor) bool {
 	s.mu.RLock()
-	c := s.users[a.ID]
-	var v *session
-	for _, known := range s.sessions {
-		if known.ID == a.Session {
-			v = known
-		}
-	}
+	v, c := s.sessionByID(a.Session), s.users[a.ID]
 	s.mu.RUnlock()
 	return v != nil && c != nil && s.use(context.Background(), v, c)
+}
+
+// sessionByID finds a session or nil. The caller holds mu.
+func (s *Service) sessionByID(id int64) *session {
+	for _, v := range s.sessions {
+		if v.ID == id {
+			return v
+		}
+	}
+	return nil
 }
 
 // use moves the end of a session that goes on, and reports whether it does.

@@ -11,13 +11,6 @@ import (
 	"alerthub/models"
 )
 
-// Ticket is what a browser gets for a sign-in.
-type Ticket struct {
-	Token   string    // the value of its cookie
-	Expires time.Time // after which it is worth nothing, whatever happens
-	Code    bool      // it opens nothing yet: Confirm wants a code
-}
-
 // nobodysHash is compared with the password of somebody who does not exist,
 // which takes as long as for somebody who does.
 const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$Tm9ib2R5J3Mgc2FsdC4hIQ$m0f0Vj3H8vJm3yDwV0x0mQ5g3m0aH1u2i3o4p5q6r7s"
@@ -26,10 +19,10 @@ const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$Tm9ib2R5J3Mgc2FsdC4hIQ$m0f0V
 // browser showed until now is worth nothing afterwards. The error is
 // models.ErrUnauthorized, the same for a wrong name, a wrong password and a
 // user who is disabled; a *models.TooManyError; or one of the store's.
-func (s *Service) SignIn(ctx context.Context, name, password, token string, visitor Visitor) (Ticket, error) {
+func (s *Service) SignIn(ctx context.Context, name, password, token string, visitor models.Visitor) (models.Ticket, error) {
 	c, err := s.check(ctx, name, password, visitor.Address)
 	if err != nil {
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	return s.begin(ctx, c, token, visitor, c.TOTPSecret != "")
 }
@@ -93,20 +86,20 @@ func (s *Service) failed(ctx context.Context, c *models.Credentials, address, wh
 }
 
 // begin makes a session for c, one that waits for a code when code is set.
-func (s *Service) begin(ctx context.Context, c *models.Credentials, token string, visitor Visitor, code bool) (Ticket, error) {
+func (s *Service) begin(ctx context.Context, c *models.Credentials, token string, visitor models.Visitor, code bool) (models.Ticket, error) {
 	by := signIn{Visitor: visitor}
 	if !code {
 		by.user = c.ID
 	}
 	ctx, err := s.scs.Load(context.WithValue(ctx, signInKey{}, by), token)
 	if err != nil {
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	if err := s.scs.Clear(ctx); err != nil {
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	if err := s.scs.RenewToken(ctx); err != nil { // nobody else can have known it
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	if code {
 		s.scs.Put(ctx, keyPending, c.ID)
@@ -116,32 +109,32 @@ func (s *Service) begin(ctx context.Context, c *models.Credentials, token string
 	}
 	token, _, err = s.scs.Commit(ctx)
 	if err != nil {
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	if !code {
 		s.cfg.Logger.Info("signed in", "user", c.Name, "peer", visitor.Address)
 		actor := models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Address: visitor.Address}
 		_ = s.Record(models.WithActor(ctx, actor), models.AuditSignIn, "", "")
 	}
-	return Ticket{Token: token, Expires: s.scs.Deadline(ctx), Code: code}, nil
+	return models.Ticket{Token: token, Expires: s.scs.Deadline(ctx), Code: code}, nil
 }
 
 // Confirm ends a sign-in by its second factor: a code, or one of the recovery
 // codes. The error is models.ErrUnauthorized for a wrong one, a
 // *models.TooManyError, or models.ErrNotFound when no sign-in waits: it begins anew then.
-func (s *Service) Confirm(ctx context.Context, code, token string, visitor Visitor) (Ticket, error) {
+func (s *Service) Confirm(ctx context.Context, code, token string, visitor models.Visitor) (models.Ticket, error) {
 	loaded, err := s.scs.Load(ctx, token)
 	if err != nil {
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	s.mu.RLock()
 	c := s.users[s.scs.GetInt64(loaded, keyPending)]
 	s.mu.RUnlock()
 	if c == nil || !c.DisabledAt.IsZero() {
-		return Ticket{}, fmt.Errorf("confirm a sign-in: %w", models.ErrNotFound)
+		return models.Ticket{}, fmt.Errorf("confirm a sign-in: %w", models.ErrNotFound)
 	}
 	if err := s.checkCode(ctx, c, code, visitor.Address); err != nil {
-		return Ticket{}, err
+		return models.Ticket{}, err
 	}
 	return s.begin(ctx, c, token, visitor, false)
 }

@@ -26,24 +26,39 @@ const (
 
 const recoveryCodes = 10
 
-// SecondFactor is a second factor that waits to be confirmed.
-type SecondFactor struct {
-	Secret string // base32
-	URI    string // otpauth:// for an app
+// NewSecondFactor makes a secret for a user who is signed in. It is theirs
+// once TurnOnSecondFactor has seen a code of it; until then only their session
+// has it.
+func (s *Service) NewSecondFactor(a models.Actor) (models.SecondFactor, error) {
+	key, err := totp.Generate(totp.GenerateOpts{Issuer: "Network Alert Hub", AccountName: a.Name, Period: totpPeriod})
+	if err != nil {
+		return models.SecondFactor{}, fmt.Errorf("make a second factor: %w", err)
+	}
+	offered := models.SecondFactor{Secret: key.Secret(), URI: key.URL()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.sessionByID(a.Session)
+	if v == nil {
+		return models.SecondFactor{}, fmt.Errorf("session %d: %w", a.Session, models.ErrNotFound)
+	}
+	v.offered = offered
+	return offered, nil
 }
 
-// NewSecondFactor makes a secret for a user. It is theirs once TurnOn has seen
-// a code of it; until then it is nowhere but in the answer.
-func (s *Service) NewSecondFactor(name string) (SecondFactor, error) {
-	key, err := totp.Generate(totp.GenerateOpts{Issuer: "Network Alert Hub", AccountName: name, Period: totpPeriod})
-	if err != nil {
-		return SecondFactor{}, fmt.Errorf("make a second factor: %w", err)
+// OfferedSecondFactor is the secret that waits to be confirmed in the session
+// of a; models.ErrNotFound.
+func (s *Service) OfferedSecondFactor(a models.Actor) (models.SecondFactor, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v := s.sessionByID(a.Session)
+	if v == nil || v.offered.Secret == "" {
+		return models.SecondFactor{}, fmt.Errorf("second factor of session %d: %w", a.Session, models.ErrNotFound)
 	}
-	return SecondFactor{Secret: key.Secret(), URI: key.URL()}, nil
+	return v.offered, nil
 }
 
 // QR is the picture of an otpauth address, as a PNG of size pixels.
-func QR(uri string, size int) ([]byte, error) {
+func (s *Service) QR(uri string, size int) ([]byte, error) {
 	key, err := otp.NewKeyFromURL(uri)
 	if err != nil {
 		return nil, fmt.Errorf("read an otpauth address: %w", err)
@@ -69,23 +84,33 @@ func stepOf(secret, code string, now time.Time) int64 {
 	return 0
 }
 
-// TurnOnSecondFactor gives a user the secret whose code they show, and returns
-// their recovery codes, which nothing tells again. The error is a
-// *models.FieldError for "code".
-func (s *Service) TurnOnSecondFactor(ctx context.Context, name, secret, code string) ([]string, error) {
-	step := stepOf(secret, plainCode(code), s.now())
+// TurnOnSecondFactor gives a user the secret that waits in their session, whose
+// code they show, and returns their recovery codes, which nothing tells again.
+// The error is a *models.FieldError for "code", or models.ErrNotFound when
+// nothing waits.
+func (s *Service) TurnOnSecondFactor(ctx context.Context, a models.Actor, code string) ([]string, error) {
+	offered, err := s.OfferedSecondFactor(a)
+	if err != nil {
+		return nil, err
+	}
+	step := stepOf(offered.Secret, plainCode(code), s.now())
 	if step == 0 {
 		return nil, &models.FieldError{Field: "code", Reason: "is not the code of now"}
 	}
 	codes, hashes := newRecoveryCodes()
-	err := s.update(ctx, name, func(c *models.Credentials) error {
-		c.TOTPSecret, c.TOTPStep, c.RecoveryHash = secret, step, hashes
+	err = s.update(ctx, a.Name, func(c *models.Credentials) error {
+		c.TOTPSecret, c.TOTPStep, c.RecoveryHash = offered.Secret, step, hashes
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	_ = s.Record(ctx, models.AuditTwoFactorOn, "user "+name, "")
+	s.mu.Lock()
+	if v := s.sessionByID(a.Session); v != nil {
+		v.offered = models.SecondFactor{}
+	}
+	s.mu.Unlock()
+	_ = s.Record(ctx, models.AuditTwoFactorOn, "user "+a.Name, "")
 	return codes, nil
 }
 

@@ -27,21 +27,25 @@ func (b *bench) code(secret string) string {
 func TestService_SecondFactor(t *testing.T) {
 	b := begin(t)
 	b.add("ana", models.RoleViewer)
-	offered, err := b.NewSecondFactor("ana")
+	ana, _ := b.Session(t.Context(), b.signIn("ana").Token, home)
+	if _, err := b.TurnOnSecondFactor(local(t), ana, "000000"); !errors.Is(err, models.ErrNotFound) {
+		t.Errorf("turned on what was not offered: %v", err)
+	}
+	offered, err := b.NewSecondFactor(ana)
 	if err != nil || !strings.HasPrefix(offered.URI, "otpauth://totp/Network%20Alert%20Hub:ana?") {
 		t.Fatalf("%+v, %v", offered, err)
 	}
-	picture, err := QR(offered.URI, 200)
+	picture, err := b.QR(offered.URI, 200)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p, err := png.Decode(bytes.NewReader(picture)); err != nil || p.Bounds().Dx() != 200 {
 		t.Errorf("the picture: %v", err)
 	}
-	if _, err := b.TurnOnSecondFactor(local(t), "ana", offered.Secret, "000000"); field(err) == "" {
+	if _, err := b.TurnOnSecondFactor(local(t), ana, "000000"); field(err) == "" {
 		t.Errorf("turned on by a wrong code: %v", err)
 	}
-	codes, err := b.TurnOnSecondFactor(local(t), "ana", offered.Secret, b.code(offered.Secret))
+	codes, err := b.TurnOnSecondFactor(local(t), ana, b.code(offered.Secret))
 	if err != nil || len(codes) != recoveryCodes {
 		t.Fatalf("%v, %v", codes, err)
 	}
@@ -52,7 +56,7 @@ func TestService_SecondFactor(t *testing.T) {
 		if _, ok := b.Session(t.Context(), ticket.Token, home); ok || !ticket.Code {
 			t.Fatal("the password alone opens the door")
 		}
-		done, err := b.Confirm(t.Context(), code, ticket.Token, Visitor{Address: home})
+		done, err := b.Confirm(t.Context(), code, ticket.Token, models.Visitor{Address: home})
 		if err != nil {
 			return err
 		}
@@ -84,7 +88,7 @@ func TestService_SecondFactor(t *testing.T) {
 	// A sign-in waits five minutes, and no longer.
 	ticket := b.signIn("ana")
 	b.clock = b.clock.Add(codeWithin + time.Second)
-	if _, err := b.Confirm(t.Context(), codes[4], ticket.Token, Visitor{Address: home}); !errors.Is(err, models.ErrNotFound) {
+	if _, err := b.Confirm(t.Context(), codes[4], ticket.Token, models.Visitor{Address: home}); !errors.Is(err, models.ErrNotFound) {
 		t.Errorf("too late: %v", err)
 	}
 	renewed, err := b.RenewRecoveryCodes(local(t), "ana")
@@ -108,17 +112,18 @@ func TestService_SecondFactor(t *testing.T) {
 func TestService_SlowsGuessingOfCodes(t *testing.T) {
 	b := begin(t)
 	b.add("ana", models.RoleViewer)
-	offered, err := b.NewSecondFactor("ana")
+	ana, _ := b.Session(t.Context(), b.signIn("ana").Token, home)
+	offered, err := b.NewSecondFactor(ana)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.TurnOnSecondFactor(local(t), "ana", offered.Secret, b.code(offered.Secret)); err != nil {
+	if _, err := b.TurnOnSecondFactor(local(t), ana, b.code(offered.Secret)); err != nil {
 		t.Fatal(err)
 	}
 	var many *models.TooManyError
 	for i := range 6 {
 		ticket := b.signIn("ana")
-		_, err = b.Confirm(t.Context(), "000000", ticket.Token, Visitor{Address: fmt.Sprintf("198.51.100.%d", i)})
+		_, err = b.Confirm(t.Context(), "000000", ticket.Token, models.Visitor{Address: fmt.Sprintf("198.51.100.%d", i)})
 		if slowed := errors.As(err, &many); slowed != (i > freeFailures) {
 			t.Fatalf("try %d: %v", i, err)
 		}

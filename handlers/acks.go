@@ -15,15 +15,17 @@ import (
 )
 
 // actionRoutes registers what people do to events and alerts, as forms.
-func (h *Handler) actionRoutes(e *echo.Echo) {
-	e.POST("/events/ack", h.postAck)
-	e.POST("/events/unack", h.postUnack)
-	e.GET("/events/ack-all", h.getAckAll)
-	e.POST("/events/ack-all", h.postAckAll)
-	e.POST("/alerts/:id/retry", h.postRetry)
-	e.GET("/alerts/cancel", h.getCancel)
-	e.POST("/alerts/cancel", h.postCancel)
-	e.POST("/name", h.postName)
+func (h *Handler) actionRoutes() []route {
+	return []route{
+		{http.MethodPost, "/events/ack", models.PermitOperate, h.postAck},
+		{http.MethodPost, "/events/unack", models.PermitOperate, h.postUnack},
+		{http.MethodGet, "/events/ack-all", models.PermitOperate, h.getAckAll},
+		{http.MethodPost, "/events/ack-all", models.PermitOperate, h.postAckAll},
+		{http.MethodPost, "/alerts/:id/retry", models.PermitOperate, h.postRetry},
+		{http.MethodGet, "/alerts/cancel", models.PermitOperate, h.getCancel},
+		{http.MethodPost, "/alerts/cancel", models.PermitOperate, h.postCancel},
+		{http.MethodPost, "/name", models.PermitOperate, h.postName},
+	}
 }
 
 // ackForm is what the form of an acknowledgement sends.
@@ -114,12 +116,13 @@ func (h *Handler) postName(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, next)
 }
 
-// readName is who acknowledges: the name that the form brings, which is kept
+// readName is who acknowledges: who is signed in, else the name that the form
+// brings, which is kept
 // from then on, else the one that was kept. Without one, wrong says in the
 // reader's language what is wrong with what was typed; it is "" when nothing
 // was.
 func readName(ctx context.Context, c echo.Context) (by, wrong string) {
-	if c.Request().PostForm.Has("by") {
+	if models.ActorOf(c.Request().Context()).Kind != models.ActorUser && c.Request().PostForm.Has("by") {
 		return typedName(ctx, c)
 	}
 	return nameOf(c), ""

@@ -66,8 +66,11 @@ func readJSON(c echo.Context) ([]byte, error) {
 	return readBody(r)
 }
 
-// readBy reads who acts: {"by":"name"}.
+// readBy is who acts: the user or the key that asks, else {"by":"name"}.
 func readBy(c echo.Context) (string, error) {
+	if actor := models.ActorOf(c.Request().Context()); actor.Kind == models.ActorUser || actor.Kind == models.ActorKey {
+		return actor.Name, nil
+	}
 	body, err := readJSON(c)
 	if err != nil {
 		return "", err

@@ -17,6 +17,7 @@ const (
 	pathCanary  = "/api/canary"
 	pathKeys    = "/api/keys"
 	pathOpenAPI = "/api/openapi.yaml"
+	pathUsers   = "/api/users"
 	pathHealth  = "/healthz"
 	pathReady   = "/readyz"
 	pathMetrics = "/metrics"
@@ -29,28 +30,40 @@ const (
 var openAPI []byte
 
 // apiRoutes registers what programs ask.
-func (h *Handler) apiRoutes(e *echo.Echo) {
-	e.GET(pathEvents, h.listEvents)
-	e.POST(pathEvents, h.postEvents)
-	e.GET(pathEvents+"/:id", h.getEvent)
-	e.POST(pathEvents+"/:id/ack", h.postEventAck)
-	e.DELETE(pathEvents+"/:id/ack", h.deleteEventAck)
-	e.GET("/api/alerts", h.listAlerts)
-	e.GET("/api/alerts/:id", h.getAlert)
-	e.POST("/api/alerts/:id/retry", h.postAlertRetry)
-	e.POST("/api/alerts/cancel", h.postAlertsCancel)
-	e.GET("/api/stats", h.getStats)
-	e.GET("/api/config", h.getConfig)
-	e.GET(pathCanary, h.getCanary)
-	e.POST(pathCanary, h.postCanary)
-	e.GET(pathKeys, h.listKeys)
-	e.POST(pathKeys, h.postKey)
-	e.DELETE(pathKeys+"/:id", h.deleteKey)
-	e.GET("/api/senders", h.listSenders)
-	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })
-	e.GET(pathHealth, func(c echo.Context) error { return answer(c, map[string]bool{"alive": true}) })
-	e.GET(pathReady, h.getReady)
-	e.GET(pathMetrics, echo.WrapHandler(h.metrics))
+func (h *Handler) apiRoutes() []route {
+	return []route{
+		{http.MethodGet, pathEvents, models.PermitRead, h.listEvents},
+		{http.MethodPost, pathEvents, models.PermitIngest, h.postEvents},
+		{http.MethodGet, pathEvents + "/:id", models.PermitRead, h.getEvent},
+		{http.MethodPost, pathEvents + "/:id/ack", models.PermitOperate, h.postEventAck},
+		{http.MethodDelete, pathEvents + "/:id/ack", models.PermitOperate, h.deleteEventAck},
+		{http.MethodGet, "/api/alerts", models.PermitRead, h.listAlerts},
+		{http.MethodGet, "/api/alerts/:id", models.PermitRead, h.getAlert},
+		{http.MethodPost, "/api/alerts/:id/retry", models.PermitOperate, h.postAlertRetry},
+		{http.MethodPost, "/api/alerts/cancel", models.PermitOperate, h.postAlertsCancel},
+		{http.MethodGet, "/api/stats", models.PermitRead, h.getStats},
+		{http.MethodGet, "/api/config", models.PermitRead, h.getConfig},
+		{http.MethodGet, pathCanary, models.PermitRead, h.getCanary},
+		{http.MethodPost, pathCanary, models.PermitOperate, h.postCanary},
+		{http.MethodGet, pathOpenAPI, models.PermitPublic, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) }},
+		{http.MethodGet, pathHealth, models.PermitPublic, func(c echo.Context) error { return answer(c, map[string]bool{"alive": true}) }},
+		{http.MethodGet, pathReady, models.PermitPublic, h.getReady},
+		{http.MethodGet, pathMetrics, models.PermitRead, echo.WrapHandler(h.metrics)},
+	}
+}
+
+// adminRoutes are those of people, keys and senders, which commands on this
+// machine ask too.
+func (h *Handler) adminRoutes() []route {
+	return []route{
+		{http.MethodGet, pathKeys, models.PermitAdminister, h.listKeys},
+		{http.MethodPost, pathKeys, models.PermitAdminister, h.postKey},
+		{http.MethodDelete, pathKeys + "/:id", models.PermitAdminister, h.deleteKey},
+		{http.MethodGet, "/api/senders", models.PermitAdminister, h.listSenders},
+		{http.MethodGet, pathUsers, models.PermitAdminister, h.listUsers},
+		{http.MethodPost, pathUsers, models.PermitAdminister, h.postUser},
+		{http.MethodPatch, pathUsers + "/:id", models.PermitAdminister, h.patchUser},
+	}
 }
 
 // answer is the usual answer: 200 and JSON.

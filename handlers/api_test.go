@@ -172,7 +172,7 @@ func TestGetConfig_TellsPortsAndNothingElse(t *testing.T) {
 		Source: models.Rate{PerSecond: 5000, Burst: 10_000}, TCPConnections: 10_000, TCPPerAddress: 256, HTTPConnections: 4096, HTTPPerAddress: 250,
 	}
 	_, body := send(t, serveOptions(t, o), "GET", "/api/config", "")
-	if want := `{"http_port":5080,"ws_port":8767,"tcp_port":5090,"smtp_configured":true,"anonymous":"127.0.0.0/8","version":"1.2.3",` +
+	if want := `{"http_port":5080,"ws_port":8767,"tcp_port":5090,"smtp_configured":true,"anonymous":"0.0.0.0/0,::/0","version":"1.2.3",` +
 		`"limits":{"source":{"events_per_second":5000,"burst":10000},"peer":null,"key":null,"tcp_connections":10000,` +
 		`"tcp_connections_per_address":256,"http_connections":4096,"http_connections_per_address":250}}`; body != want {
 		t.Errorf("got %s, want %s", body, want)

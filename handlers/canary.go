@@ -24,9 +24,11 @@ func (noCanaries) SendCanary() (models.Canary, error) {
 }
 
 // canaryRoutes registers what people do with canaries.
-func (h *Handler) canaryRoutes(e *echo.Echo) {
-	e.GET("/canary", h.getCanaryLine)
-	e.POST("/canary", h.postCanaryForm)
+func (h *Handler) canaryRoutes() []route {
+	return []route{
+		{http.MethodGet, "/canary", models.PermitRead, h.getCanaryLine},
+		{http.MethodPost, "/canary", models.PermitOperate, h.postCanaryForm},
+	}
 }
 
 func (h *Handler) getCanary(c echo.Context) error {

@@ -62,8 +62,12 @@ func isCompact(c echo.Context) bool {
 	return cookie(c, densityCookie) == compact
 }
 
-// nameOf is who acknowledges in this browser; "" when it is not known.
+// nameOf is who acknowledges in this browser: who is signed in, else the name
+// that somebody typed; "" when it is not known.
 func nameOf(c echo.Context) string {
+	if actor := models.ActorOf(c.Request().Context()); actor.Kind == models.ActorUser {
+		return actor.Name
+	}
 	typed, err := url.QueryUnescape(cookie(c, nameCookie))
 	if err != nil {
 		return ""

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -38,6 +39,9 @@ var (
 	methodNotAllowed = failure{405, "method_not_allowed", "Method not allowed", "The Allow header lists the methods of this address.", 0}
 	keyConflict      = failure{409, "key_conflict", "Idempotency key reused", "This source used the key before, with other content. Nothing was stored.", 0}
 	notFailed        = failure{409, "not_failed", "Not failed", "Only an alert that has failed can be tried again. Nothing was changed.", 0}
+	lastAdmin        = failure{409, "last_admin", "The last admin", "Nobody could administer the hub any more. Nothing was changed.", 0}
+	nameTaken        = failure{409, "name_taken", "The name is taken", "Somebody has this name, whatever its case. Nothing was changed.", 0}
+	tooManyTries     = failure{429, "too_many_tries", "Too many tries", "Wrong passwords or codes were shown too often. Try again after the seconds of Retry-After.", 0}
 	canaryRunning    = failure{409, "canary_running", "Canary under way", "Another canary is under way. Its outcome is at /api/canary.", 0}
 	importing        = failure{409, "importing", "Import under way", "Another import is under way. Try again when it is finished.", 0}
 	importTooLarge   = failure{413, "import_too_large", "Import too large", "A file to import holds at most 100 MB. Nothing was stored.", 0}
@@ -65,6 +69,9 @@ var failures = []struct {
 	{models.ErrKeyConflict, keyConflict},
 	{models.ErrForeignSource, foreignSource},
 	{models.ErrUnauthorized, unauthorized},
+	{models.ErrForbidden, forbidden},
+	{models.ErrLastAdmin, lastAdmin},
+	{models.ErrExists, nameTaken},
 	{models.ErrNotFound, notFound},
 	{models.ErrCanaryRunning, canaryRunning},
 	{models.ErrImporting, importing},
@@ -141,6 +148,7 @@ func problemOf(err error) *problem {
 		field   *models.FieldError
 		tooLong *http.MaxBytesError
 		limited *models.RateLimited
+		many    *models.TooManyError
 		routing *echo.HTTPError
 	)
 	switch {
@@ -152,6 +160,10 @@ func problemOf(err error) *problem {
 		return refuse(tooLarge)
 	case errors.As(err, &limited):
 		return refuse(rateLimited).retryIn(limited)
+	case errors.As(err, &many):
+		p = refuse(tooManyTries)
+		p.retryAfter = int((many.Wait + time.Second - 1) / time.Second)
+		return p
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {
@@ -188,6 +200,9 @@ func (h *Handler) handleError(err error, c echo.Context) {
 			_ = c.String(p.Status, i18n.T(reader(c), "error.crowded"))
 			return
 		}
+	}
+	if h.answerUnauthorized(c, err) {
+		return
 	}
 	if wantsPage(c.Request()) && h.renderError(c, p.Status) == nil {
 		return

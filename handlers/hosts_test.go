@@ -82,10 +82,10 @@ func TestHosts_Refusal(t *testing.T) {
 }
 
 func TestHosts_Sockets(t *testing.T) {
-	o := Options{Sockets: namedSockets{}, Hosts: []string{"hub.example.net"}}
+	o := Options{Sockets: namedSockets{}, Access: newAccess(t), Hosts: []string{"hub.example.net"}}
 	h := newHandler(o)
 	panel := h.newEcho()
-	h.socketRoutes(panel)
+	h.mount(panel, h.socketRoutes())
 	for path, handler := range map[string]http.Handler{"/ws": panel, "/ws/events": panel, "/": NewFeed(o)} {
 		server := httptest.NewServer(handler)
 		address := "ws" + strings.TrimPrefix(server.URL, "http") + path

@@ -49,7 +49,7 @@ func (m *memoryAccess) Senders(context.Context) ([]models.AnonymousSender, error
 func newAccess(t testing.TB) *access.Service {
 	t.Helper()
 	service, err := access.New(t.Context(), &memoryAccess{keys: make(map[string]models.Key)}, access.Config{
-		Anonymous: models.Networks{netip.MustParsePrefix("127.0.0.0/8")}, Now: func() time.Time { return received },
+		Anonymous: models.Networks{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}, Now: func() time.Time { return received },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func newAccess(t testing.TB) *access.Service {
 }
 
 func TestKeys_SecretIsShownOnce(t *testing.T) {
-	server := serve(t, &fakeService{})
+	server := serveHere(t, testOptions(t, &fakeService{}))
 	res, text := send(t, server, "POST", "/api/keys", `{"name":" ups of hall 3 ","scopes":["ingest"],"sources":["ups-*"]}`, "Content-Type", jsonType)
 	made := decodeAs[struct {
 		wire.Key
@@ -78,7 +78,7 @@ func TestKeys_SecretIsShownOnce(t *testing.T) {
 }
 
 func TestKeys_SaysWhatIsWrong(t *testing.T) {
-	server := serve(t, &fakeService{})
+	server := serveHere(t, testOptions(t, &fakeService{}))
 	many := `"a"` + strings.Repeat(`,"a"`, models.MaxKeySources)
 	for _, tt := range []struct{ body, field string }{
 		{`{"scopes":["read"]}`, "name"},
@@ -106,12 +106,17 @@ func TestKeys_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// serveAs has everybody be somebody, as the middleware makes them.
-func serveAs(t *testing.T, svc Service, who models.Actor) *httptest.Server {
+// serveKey has everybody show an ingest key for these sources.
+func serveKey(t *testing.T, o Options, sources ...string) *httptest.Server {
 	t.Helper()
-	hub := New(testOptions(t, svc))
+	secret, _, err := o.Keys.MakeKey(t.Context(), models.KeyDraft{Name: sources[0], Scopes: []models.Scope{models.ScopeIngest}, Sources: sources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := New(o)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		hub.ServeHTTP(w, r.WithContext(models.WithActor(r.Context(), who)))
+		r.Header.Set("Authorization", "Bearer "+secret)
+		hub.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	return server
@@ -120,7 +125,8 @@ func serveAs(t *testing.T, svc Service, who models.Actor) *httptest.Server {
 // TestIngest_BoundKey: the rule of the TCP door, by the same function.
 func TestIngest_BoundKey(t *testing.T) {
 	svc := &fakeService{}
-	server := serveAs(t, svc, models.Actor{Kind: models.ActorKey, Scopes: []models.Scope{models.ScopeIngest}, Sources: []string{"ups-*"}})
+	o := testOptions(t, svc)
+	server := serveKey(t, o, "ups-*")
 	if res, text := send(t, server, "POST", "/api/events", `{"source":"ups-1"}`, "Content-Type", jsonType); res.StatusCode != http.StatusCreated {
 		t.Errorf("its own source: %d %s", res.StatusCode, text)
 	}
@@ -133,12 +139,12 @@ func TestIngest_BoundKey(t *testing.T) {
 	if text != `{"results":[{"ok":false,"error":"unauthorized"},{"ok":true,"event_id":2},{"ok":false,"error":"unauthorized"}]}` {
 		t.Errorf("a batch: %s", text)
 	}
-	one := serveAs(t, svc, models.Actor{Kind: models.ActorKey, Scopes: []models.Scope{models.ScopeIngest}, Sources: []string{"sensor-a"}})
+	one := serveKey(t, o, "sensor-a")
 	if res, text := send(t, one, "POST", "/api/events", `{"message":"m"}`, "Content-Type", jsonType); res.StatusCode != http.StatusCreated || !strings.Contains(text, `"source":"sensor-a"`) {
 		t.Errorf("no source, of a key for one: %d %s", res.StatusCode, text)
 	}
-	if _, text := send(t, one, "GET", "/api/senders", ""); text != `{"anonymous":"127.0.0.0/8","senders":[]}` {
-		t.Errorf("keys are anonymous senders: %s", text)
+	if senders := o.Senders.Senders(); len(senders) > 0 {
+		t.Errorf("keys are anonymous senders: %+v", senders)
 	}
 	for _, body := range []string{`{"token":"nah_secret","message":"m"}`, `[{"token":"nah_secret"}]`} {
 		if _, text := send(t, one, "POST", "/api/events", body, "Content-Type", jsonType); !strings.Contains(text, `"field":"token"`) {
@@ -153,12 +159,13 @@ func TestIngest_BoundKey(t *testing.T) {
 }
 
 func TestSenders_DryRun(t *testing.T) {
-	server := serve(t, &fakeService{})
-	send(t, server, "POST", "/api/events", `{"source":"a"}`, "Content-Type", jsonType)
-	send(t, server, "POST", "/api/events", `[{"source":"b"},{"source":1},{"source":"c"}]`, "Content-Type", jsonType)
+	o := testOptions(t, &fakeService{})
+	anybody, server := serveOptions(t, o), serveHere(t, o)
+	send(t, anybody, "POST", "/api/events", `{"source":"a"}`, "Content-Type", jsonType)
+	send(t, anybody, "POST", "/api/events", `[{"source":"b"},{"source":1},{"source":"c"}]`, "Content-Type", jsonType)
 	const sender = `"senders":[{"address":"127.0.0.1","first_at":"2026-11-23T18:30:00.123456Z","last_at":"2026-11-23T18:30:00.123456Z","events":3,"last_source":"c","would_refuse":`
 	for query, want := range map[string]string{
-		"":                                       `{"anonymous":"127.0.0.0/8",` + sender + `false}]}`,
+		"":                                       `{"anonymous":"0.0.0.0/0,::/0",` + sender + `false}]}`,
 		"?anonymous=none":                        `{"anonymous":"none",` + sender + `true}]}`,
 		"?anonymous=10.0.0.0/8,%202001:db8::/32": `{"anonymous":"10.0.0.0/8,2001:db8::/32",` + sender + `true}]}`,
 		"?anonymous=127.0.0.1":                   `{"anonymous":"127.0.0.1/32",` + sender + `false}]}`,

@@ -51,6 +51,7 @@ func (h *Handler) middleware(e *echo.Echo) {
 		h.refuseCrowded,
 		h.hosts.ownHost,
 		sameOriginWrites,
+		h.identify,
 		limitBody,
 		middleware.GzipWithConfig(middleware.GzipConfig{MinLength: compressFrom, Skipper: uncompressed}),
 	)

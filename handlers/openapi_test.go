@@ -61,7 +61,7 @@ func TestOpenAPI_DescribesEveryRouteAndNoOther(t *testing.T) {
 	}
 	h := newHandler(testOptions(t, &fakeService{}))
 	e := h.newEcho()
-	h.apiRoutes(e)
+	h.mount(e, concat(h.apiRoutes(), h.adminRoutes()))
 	var registered []string
 	for _, route := range e.Routes() {
 		registered = append(registered, route.Method+" "+strings.ReplaceAll(route.Path, ":id", "{id}"))
@@ -90,6 +90,7 @@ func TestOpenAPI_EveryProblemWordIsDescribed(t *testing.T) {
 	for _, f := range failures {
 		used = append(used, f.word)
 	}
+	used = append(used, tooManyTries.word)
 	for _, f := range statusFailures {
 		used = append(used, f.word)
 	}
@@ -202,6 +203,16 @@ func exchanges() []exchange {
 		{method: "GET", target: "/api/senders", status: 200},
 		{method: "GET", target: "/api/senders?anonymous=10.0.0.0/8,192.0.2.7", status: 200},
 		{method: "GET", target: "/api/senders?anonymous=somebody", status: 400},
+		{method: "POST", target: "/api/users", body: `{"name":"Ana","role":"admin","password":"correct horse battery"}`, contentType: jsonType, status: 201},
+		{method: "POST", target: "/api/users", body: `{"name":"ana","role":"viewer","password":"correct horse battery"}`, contentType: jsonType, status: 409},
+		{method: "POST", target: "/api/users", body: `{"name":"eve","role":"boss","password":"correct horse battery"}`, contentType: jsonType, status: 400, wrong: true},
+		{method: "POST", target: "/api/users", body: `{"name":"eve","role":"viewer","password":"password"}`, contentType: jsonType, status: 400},
+		{method: "POST", target: "/api/users", body: `{"name":"eve"}`, contentType: jsonType, status: 400, wrong: true},
+		{method: "GET", target: "/api/users", status: 200},
+		{method: "PATCH", target: "/api/users/1", body: `{"password":"another good one","two_factor":false,"disabled":false}`, contentType: jsonType, status: 200},
+		{method: "PATCH", target: "/api/users/1", body: `{"disabled":true}`, contentType: jsonType, status: 409},
+		{method: "PATCH", target: "/api/users/1", body: `{"two_factor":true}`, contentType: jsonType, status: 400},
+		{method: "PATCH", target: "/api/users/9", body: `{}`, contentType: jsonType, status: 404},
 		{method: "GET", target: "/api/openapi.yaml", status: 200},
 		{method: "GET", target: "/healthz", svc: unavailable, status: 200},
 		{method: "GET", target: "/readyz", status: 200},
@@ -213,7 +224,7 @@ func exchanges() []exchange {
 
 func TestOpenAPI_RealRequestsAndAnswersPass(t *testing.T) {
 	_, v := openDocument(t)
-	working := serve(t, &fakeService{})
+	working := serveHere(t, testOptions(t, &fakeService{}))
 	for _, x := range exchanges() {
 		name := x.method + " " + x.target + " " + x.body
 		server := working

@@ -14,16 +14,18 @@ import (
 )
 
 // pageRoutes registers what people see, and the files that it loads.
-func (h *Handler) pageRoutes(e *echo.Echo) {
-	e.GET("/", h.getDashboard)
-	e.GET("/create", h.getCreate)
-	e.GET("/events", h.getEventsPage)
-	e.POST("/events", h.postForm)
-	e.GET("/events/:id", h.getEventPage)
-	e.GET("/alerts", h.getAlerts)
-	e.GET("/alerts/:id", h.getAlertPage)
-	e.GET("/audit", h.getAudit)
-	e.GET(static.Prefix+"*", echo.WrapHandler(static.Handler()))
+func (h *Handler) pageRoutes() []route {
+	return []route{
+		{http.MethodGet, "/", models.PermitRead, h.getDashboard},
+		{http.MethodGet, "/create", models.PermitOperate, h.getCreate},
+		{http.MethodGet, "/events", models.PermitRead, h.getEventsPage},
+		{http.MethodPost, "/events", models.PermitOperate, h.postForm},
+		{http.MethodGet, "/events/:id", models.PermitRead, h.getEventPage},
+		{http.MethodGet, "/alerts", models.PermitRead, h.getAlerts},
+		{http.MethodGet, "/alerts/:id", models.PermitRead, h.getAlertPage},
+		{http.MethodGet, "/audit", models.PermitRead, h.getAudit},
+		{http.MethodGet, static.Prefix + "*", models.PermitPublic, echo.WrapHandler(static.Handler())},
+	}
 }
 
 // before reads ?before=, the bound of an older page; 0 without one.

@@ -40,8 +40,8 @@ func (h *Handler) page(ctx context.Context, c echo.Context, section views.Sectio
 	_, utc := i18n.MatchZone(c.Request())
 	p := views.Page{
 		Title: title, Section: section, OtherURL: otherLanguage(ctx, c, section),
-		Version: h.info.Version, Health: h.svc.Health(), Assets: assets, Actor: models.Actor{Kind: models.ActorOpen},
-		Name: nameOf(c), UTC: utc, Compact: isCompact(c), Toasts: justDone(ctx, c),
+		Version: h.info.Version, Health: h.svc.Health(), Assets: assets,
+		Actor: models.ActorOf(c.Request().Context()), Name: nameOf(c), UTC: utc, Compact: isCompact(c), Toasts: justDone(ctx, c),
 	}
 	if theme := cookie(c, themeCookie); theme == "light" || theme == "dark" {
 		p.Theme = theme

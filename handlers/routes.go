@@ -86,10 +86,11 @@ type Outbox interface {
 	CancelAlerts(ctx context.Context, sel models.Cancellation, ack models.Ack) (int64, error)
 }
 
-// Sockets turns a request into a websocket and serves it until it ends.
+// Sockets turns a request into a websocket and serves it until it ends, or
+// until may says that whoever asked may not read any more.
 type Sockets interface {
-	ServePanel(w http.ResponseWriter, r *http.Request) error // HTML frames for the pages
-	ServeFeed(w http.ResponseWriter, r *http.Request) error  // events as JSON
+	ServePanel(w http.ResponseWriter, r *http.Request, may func() bool) error // HTML frames for the pages
+	ServeFeed(w http.ResponseWriter, r *http.Request, may func() bool) error  // events as JSON
 }
 
 // Info is what the API and the pages tell of the running program. It holds no
@@ -108,7 +109,7 @@ type Info struct {
 	Version        string
 }
 
-// Options is what New needs. Service, Sockets, Transfer, Keys, Senders and Metrics are
+// Options is what New needs. Service, Sockets, Transfer, Access, Keys, Senders and Metrics are
 // required; without Canaries there are none, the zero Logger discards, the zero
 // Ingest tells nothing, the zero Limit allows everything, the zero Crowded nothing is, the zero Why that there is no routes file, the zero Now
 // is time.Now.
@@ -116,6 +117,7 @@ type Options struct {
 	Service  Service
 	Sockets  Sockets
 	Transfer Transfer
+	Access   Access
 	Keys     Keys
 	Senders  Senders
 	Canaries Canaries
@@ -136,6 +138,7 @@ type Handler struct {
 	svc      Service
 	sockets  Sockets
 	transfer Transfer
+	access   Access
 	keys     Keys
 	senders  Senders
 	canaries Canaries
@@ -150,17 +153,22 @@ type Handler struct {
 	now      func() time.Time
 }
 
+// NewAdmin makes the handler that commands on this machine ask: people, keys
+// and senders. Of o it needs Access, Keys and Senders. It is safe for
+// concurrent use, on connections that Local has marked.
+func NewAdmin(o Options) http.Handler {
+	h := newHandler(o)
+	e := h.newEcho()
+	h.mount(e, h.adminRoutes())
+	return e
+}
+
 // New makes the handler of the panel's port: pages, API and sockets behind the
 // middleware that every answer passes. It is safe for concurrent use.
 func New(o Options) http.Handler {
 	h := newHandler(o)
 	e := h.newEcho()
-	h.apiRoutes(e)
-	h.pageRoutes(e)
-	h.actionRoutes(e)
-	h.transferRoutes(e)
-	h.canaryRoutes(e)
-	h.socketRoutes(e)
+	h.mount(e, h.routes())
 	return forwarded(o.Proxies, headAsGet(e))
 }
 
@@ -187,7 +195,7 @@ func newHandler(o Options) *Handler {
 		o.Now = time.Now
 	}
 	return &Handler{
-		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, keys: o.Keys, senders: o.Senders, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
+		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, access: o.Access, keys: o.Keys, senders: o.Senders, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
 		limit: o.Limit, crowded: o.Crowded,
 		info: o.Info, hosts: newHosts(o.Hosts), logger: o.Logger, now: o.Now,
 	}

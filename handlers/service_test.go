@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -344,12 +345,12 @@ func (s *fakeService) CancelAlerts(_ context.Context, sel models.Cancellation, a
 // fakeSockets answers without a socket.
 type fakeSockets struct{}
 
-func (fakeSockets) ServePanel(w http.ResponseWriter, _ *http.Request) error {
+func (fakeSockets) ServePanel(w http.ResponseWriter, _ *http.Request, _ func() bool) error {
 	_, err := io.WriteString(w, "panel")
 	return err
 }
 
-func (fakeSockets) ServeFeed(w http.ResponseWriter, _ *http.Request) error {
+func (fakeSockets) ServeFeed(w http.ResponseWriter, _ *http.Request, _ func() bool) error {
 	_, err := io.WriteString(w, "feed")
 	return err
 }
@@ -363,7 +364,7 @@ var testInfo = Info{
 func testOptions(t testing.TB, svc Service) Options {
 	access := newAccess(t)
 	return Options{
-		Service: svc, Sockets: fakeSockets{}, Transfer: &fakeTransfer{}, Keys: access, Senders: access, Info: testInfo,
+		Service: svc, Sockets: fakeSockets{}, Transfer: &fakeTransfer{}, Access: access, Keys: access, Senders: access, Info: testInfo,
 		Hosts: []string{"example.com", "hub", "hub.example.net", "h", "*.below.example.net"}, // httptest asks for example.com
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
@@ -379,6 +380,16 @@ func serve(t testing.TB, svc Service) *httptest.Server { return serveOptions(t, 
 
 func serveOptions(t testing.TB, options Options) *httptest.Server {
 	server := httptest.NewServer(New(options))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// serveHere is serve as a command on this machine reaches it, which may all but
+// what is a person's own.
+func serveHere(t testing.TB, options Options) *httptest.Server {
+	server := httptest.NewUnstartedServer(New(options))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return Local(ctx) }
+	server.Start()
 	t.Cleanup(server.Close)
 	return server
 }

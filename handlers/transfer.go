@@ -33,14 +33,17 @@ type Transfer interface {
 }
 
 // transferRoutes registers exports, imports and the sample events.
-func (h *Handler) transferRoutes(e *echo.Echo) {
-	for _, format := range models.ExportFormats() {
-		e.GET("/export."+string(format), func(c echo.Context) error { return h.getExport(c, format) })
+func (h *Handler) transferRoutes() []route {
+	routes := []route{
+		{http.MethodPost, pathImport, models.PermitOperate, h.postImport},
+		{http.MethodGet, pathImport + "/:token", models.PermitOperate, h.getImport},
+		{http.MethodPost, pathImport + "/:token", models.PermitOperate, h.postImportStart},
+		{http.MethodPost, "/seed", models.PermitOperate, h.postSeed},
 	}
-	e.POST(pathImport, h.postImport)
-	e.GET(pathImport+"/:token", h.getImport)
-	e.POST(pathImport+"/:token", h.postImportStart)
-	e.POST("/seed", h.postSeed)
+	for _, format := range models.ExportFormats() {
+		routes = append(routes, route{http.MethodGet, "/export." + string(format), models.PermitRead, func(c echo.Context) error { return h.getExport(c, format) }})
+	}
+	return routes
 }
 
 // pathImport is where files are sent to; the middleware knows it too.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"alerthub/models"
 )
 
 // NewFeed makes the handler of the feed's own port: the event feed at / and at
@@ -12,24 +14,38 @@ import (
 func NewFeed(o Options) http.Handler {
 	h := newHandler(o)
 	e := h.newEcho()
-	e.GET("/", socket(h.sockets.ServeFeed))
-	e.GET("/ws/events", socket(h.sockets.ServeFeed))
+	h.mount(e, h.feedRoutes())
 	return forwarded(o.Proxies, e)
 }
 
-func (h *Handler) socketRoutes(e *echo.Echo) {
-	e.GET("/ws", socket(h.sockets.ServePanel))
-	e.GET("/ws/events", socket(h.sockets.ServeFeed))
+func (h *Handler) feedRoutes() []route {
+	feed := func(c echo.Context) error { return h.socket(c, h.sockets.ServeFeed) }
+	return []route{
+		{http.MethodGet, "/", models.PermitRead, feed},
+		{http.MethodGet, "/ws/events", models.PermitRead, feed},
+	}
 }
 
-// socket lets serve have the connection. What serve refuses it has answered
-// itself, and its error goes to the log. An error without an answer came after
-// the connection was taken over: there is nobody left to write to.
-func socket(serve func(http.ResponseWriter, *http.Request) error) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if err := serve(c.Response(), c.Request()); c.Response().Committed {
-			return err
-		}
-		return nil
+// socketRoutes are the sockets of the panel's port. The panel's own opens for
+// everybody, to be closed at once for who may not read, by the code that has
+// the page go and sign in: of an answer that is no socket a browser tells its
+// page nothing.
+func (h *Handler) socketRoutes() []route {
+	return []route{
+		{http.MethodGet, "/ws", models.PermitPublic, func(c echo.Context) error { return h.socket(c, h.sockets.ServePanel) }},
+		{http.MethodGet, "/ws/events", models.PermitRead, func(c echo.Context) error { return h.socket(c, h.sockets.ServeFeed) }},
 	}
+}
+
+// socket lets serve have the connection, for as long as whoever asked may read.
+// What serve refuses it has answered itself, and its error goes to the log. An
+// error without an answer came after the connection was taken over: there is
+// nobody left to write to.
+func (h *Handler) socket(c echo.Context, serve func(http.ResponseWriter, *http.Request, func() bool) error) error {
+	actor := models.ActorOf(c.Request().Context())
+	may := func() bool { return actor.May(models.PermitRead) && h.access.Valid(actor) }
+	if err := serve(c.Response(), c.Request(), may); c.Response().Committed {
+		return err
+	}
+	return nil
 }

@@ -17,11 +17,11 @@ type namedSockets struct {
 	refuse, breakOff bool
 }
 
-func (s namedSockets) ServePanel(w http.ResponseWriter, r *http.Request) error {
+func (s namedSockets) ServePanel(w http.ResponseWriter, r *http.Request, _ func() bool) error {
 	return s.serve(w, r, "panel")
 }
 
-func (s namedSockets) ServeFeed(w http.ResponseWriter, r *http.Request) error {
+func (s namedSockets) ServeFeed(w http.ResponseWriter, r *http.Request, _ func() bool) error {
 	return s.serve(w, r, "feed")
 }
 
@@ -42,10 +42,10 @@ func (s namedSockets) serve(w http.ResponseWriter, r *http.Request, name string)
 }
 
 func TestSockets_PassTheMiddleware(t *testing.T) {
-	o := Options{Sockets: namedSockets{}}
+	o := Options{Sockets: namedSockets{}, Access: newAccess(t)}
 	h := newHandler(o)
 	e := h.newEcho()
-	h.socketRoutes(e)
+	h.mount(e, h.socketRoutes())
 	tests := map[string]struct {
 		handler    http.Handler
 		path, want string
@@ -72,7 +72,7 @@ func TestSockets_PassTheMiddleware(t *testing.T) {
 }
 
 func TestNewFeed_HasNothingElse(t *testing.T) {
-	server := httptest.NewServer(NewFeed(Options{Sockets: namedSockets{}}))
+	server := httptest.NewServer(NewFeed(Options{Sockets: namedSockets{}, Access: newAccess(t)}))
 	defer server.Close()
 	for _, path := range []string{"/ws", "/events", "/api/events", "/metrics"} {
 		response, err := server.Client().Get(server.URL + path)
@@ -87,7 +87,7 @@ func TestNewFeed_HasNothingElse(t *testing.T) {
 }
 
 func TestSockets_RefusalStands(t *testing.T) {
-	server := httptest.NewServer(NewFeed(Options{Sockets: namedSockets{refuse: true}}))
+	server := httptest.NewServer(NewFeed(Options{Sockets: namedSockets{refuse: true}, Access: newAccess(t)}))
 	defer server.Close()
 	_, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http")+"/", nil)
 	if err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable {
@@ -102,7 +102,7 @@ func TestSockets_RefusalStands(t *testing.T) {
 // would complain, and with another library corrupt the stream.
 func TestSockets_NoAnswerAfterTheTakeover(t *testing.T) {
 	var complaints strings.Builder
-	server := httptest.NewUnstartedServer(NewFeed(Options{Sockets: namedSockets{breakOff: true}}))
+	server := httptest.NewUnstartedServer(NewFeed(Options{Sockets: namedSockets{breakOff: true}, Access: newAccess(t)}))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(&complaints, nil), slog.LevelError)
 	server.Start()
 	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http")+"/", nil)

@@ -153,7 +153,7 @@ func (f *feed) leave() {
 }
 
 // serve answers one request for the feed and returns when its socket has ended.
-func (f *feed) serve(w http.ResponseWriter, r *http.Request, source Source) error {
+func (f *feed) serve(w http.ResponseWriter, r *http.Request, may func() bool, source Source) error {
 	query := r.URL.Query()
 	s := &subscriber{
 		feed:      f,
@@ -172,7 +172,7 @@ func (f *feed) serve(w http.ResponseWriter, r *http.Request, source Source) erro
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	var streaming sync.WaitGroup
 	streaming.Go(func() { s.run(ctx, source) })
-	err = f.sockets.serve(w, r, s)
+	err = f.sockets.serve(w, r, s, may)
 	cancel()
 	streaming.Wait()
 	if s.session != nil {

@@ -5,8 +5,9 @@
 // stores, never decides what an event means, and never makes the committer
 // wait: a client that is too slow is cut.
 //
-// Goroutines: Run owns two, the frame loop of the panel and the loop that
-// encodes for the feed; they end with its context. Each socket has melody's
+// Goroutines: Run owns three, the frame loop of the panel, the loop that
+// encodes for the feed, and the one that ends the sockets of who may not read
+// any more; they end with its context. Each socket has melody's
 // two pumps and each feed client one more that walks the ring; they end with
 // the socket, at the latest in Close.
 package live
@@ -129,8 +130,24 @@ func (l *Live) Run(ctx context.Context, source Source) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { l.panel.run(ctx, source) })
 	loops.Go(func() { l.feed.run(ctx, source) })
+	loops.Go(func() { l.expel(ctx) })
 	loops.Wait()
 	return nil
+}
+
+// expel ends, until ctx ends, the sockets of those who may not read any more.
+func (l *Live) expel(ctx context.Context) {
+	ticks := time.NewTicker(expelEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			l.panel.sockets.expel()
+			l.feed.sockets.expel()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // where asks how far the database goes until it gets an answer.
@@ -183,25 +200,27 @@ func (l *Live) AlertsChanged() { l.panel.changes.everything() }
 // returns when it has ended. ?view= is dashboard, events, event, alerts or
 // audit, ?lang= en or es, ?since= the newest event that the page shows,
 // ?at= when it last heard a beat, ?paused=1 begins without rows; the rest are the page's own parameters. Only
-// pages of the panel's own origin may ask. The error says why no socket was
+// pages of the panel's own origin may ask. Once may is false the socket is
+// closed with 1008. The error says why no socket was
 // made; the answer has been written then.
-func (l *Live) ServePanel(w http.ResponseWriter, r *http.Request) error {
+func (l *Live) ServePanel(w http.ResponseWriter, r *http.Request, may func() bool) error {
 	if err := l.await(w, r); err != nil {
 		return err
 	}
-	return l.panel.serve(w, r)
+	return l.panel.serve(w, r, may)
 }
 
 // ServeFeed makes a websocket of r that carries stored events as JSON, and
 // returns when it has ended. ?since=ID first replays every event with a
 // greater id; ?batch=1 asks for frames of many events. Programs, and pages of
-// the same host on any port, may ask. The error says why no socket was made;
-// the answer has been written then.
-func (l *Live) ServeFeed(w http.ResponseWriter, r *http.Request) error {
+// the same host on any port, may ask. Once may is false the socket is closed
+// with 1008. The error says why no socket was made; the answer has been written
+// then.
+func (l *Live) ServeFeed(w http.ResponseWriter, r *http.Request, may func() bool) error {
 	if err := l.await(w, r); err != nil {
 		return err
 	}
-	return l.feed.serve(w, r, l.source)
+	return l.feed.serve(w, r, may, l.source)
 }
 
 // await holds a socket that came before Run was ready.

@@ -77,7 +77,7 @@ func newPanel(cfg Config) *panel {
 // stop lets go of sockets that wait to join or leave: run has ended, or never began.
 func (p *panel) stop() { close(p.stopped) }
 
-func (p *panel) serve(w http.ResponseWriter, r *http.Request) error {
+func (p *panel) serve(w http.ResponseWriter, r *http.Request, may func() bool) error {
 	values := r.URL.Query()
 	a, q, err := readAudience(r, values, p.now())
 	if err != nil {
@@ -97,7 +97,7 @@ func (p *panel) serve(w http.ResponseWriter, r *http.Request) error {
 			v.at = p.began // another process would have said when
 		}
 	}
-	return p.sockets.serve(w, r, v)
+	return p.sockets.serve(w, r, v, may)
 }
 
 // frameGap is the time from one frame with rows to the next, by the events a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -38,8 +39,15 @@ type client interface {
 	disconnected()
 }
 
-// clientKey is where a session keeps its client.
-const clientKey = "client"
+// Where a session keeps its client, and the function that says whether that
+// may still read.
+const (
+	clientKey = "client"
+	mayKey    = "may"
+)
+
+// expelEvery is how often it is looked whether everybody may still read.
+const expelEvery = 2 * time.Second
 
 // sockets is one melody with its traps closed: a bound on sessions, an origin
 // check before the upgrade, callbacks that survive a panic, slow clients that
@@ -57,7 +65,7 @@ type sockets struct {
 	closing bool
 	serving sync.WaitGroup // one for each request in serve; Add only while holding mu and not closing
 	count   int
-	open    map[*melody.Session]struct{}
+	open    map[*melody.Session]bool // true: was told to go
 }
 
 func newSockets(buffer, limit int, origin func(*http.Request) bool, cfg Config) *sockets {
@@ -67,7 +75,7 @@ func newSockets(buffer, limit int, origin func(*http.Request) bool, cfg Config) 
 		max:    limit,
 		polite: cfg.PoliteClose,
 		logger: cfg.Logger,
-		open:   make(map[*melody.Session]struct{}),
+		open:   make(map[*melody.Session]bool),
 	}
 	m := k.melody
 	m.Upgrader.CheckOrigin = origin // melody's own default lets every site in
@@ -86,11 +94,15 @@ func newSockets(buffer, limit int, origin func(*http.Request) bool, cfg Config) 
 	m.HandleConnect(func(s *melody.Session) {
 		defer k.guard(s, "connect")
 		k.mu.Lock()
-		k.open[s] = struct{}{}
+		k.open[s] = false
 		closing := k.closing
 		k.mu.Unlock()
 		if closing { // the upgrade was under way when melody said goodbye to all
 			_ = s.CloseWithMsg(restartMessage())
+			return
+		}
+		if !mayRead(s) {
+			_ = s.CloseWithMsg(signedOutMessage())
 			return
 		}
 		clientOf(s).connected(s)
@@ -150,10 +162,43 @@ func restartMessage() []byte {
 	return melody.FormatCloseMessage(melody.CloseServiceRestart, "restart")
 }
 
+// signedOutMessage ends the socket of who may not read, or not any more; pages
+// then have their readers sign in.
+func signedOutMessage() []byte {
+	return melody.FormatCloseMessage(melody.ClosePolicyViolation, "signed out")
+}
+
+func mayRead(s *melody.Session) bool {
+	may, _ := s.Get(mayKey)
+	return may.(func() bool)()
+}
+
+// expel ends the sockets of those who may not read any more: in order, and
+// those that were told before and are still there without it.
+func (k *sockets) expel() {
+	k.mu.Lock()
+	open := maps.Clone(k.open)
+	k.mu.Unlock()
+	for s, told := range open {
+		switch {
+		case mayRead(s):
+		case told:
+			hardClose(s)
+		default:
+			k.mu.Lock()
+			if _, known := k.open[s]; known {
+				k.open[s] = true
+			}
+			k.mu.Unlock()
+			_ = s.CloseWithMsg(signedOutMessage())
+		}
+	}
+}
+
 // serve answers r: with an upgrade and the life of c, or with 403, 426 or 503
 // and an error that says why. It returns when the socket has ended and c was
-// told.
-func (k *sockets) serve(w http.ResponseWriter, r *http.Request, c client) error {
+// told; that is soon after may has said that whoever asked may not read.
+func (k *sockets) serve(w http.ResponseWriter, r *http.Request, c client, may func() bool) error {
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
@@ -170,7 +215,7 @@ func (k *sockets) serve(w http.ResponseWriter, r *http.Request, c client) error 
 		return err
 	}
 	defer k.leave()
-	if err := k.melody.HandleRequestWithKeys(w, r, map[string]any{clientKey: c}); err != nil {
+	if err := k.melody.HandleRequestWithKeys(w, r, map[string]any{clientKey: c, mayKey: may}); err != nil {
 		if errors.Is(err, melody.ErrClosed) {
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 		}

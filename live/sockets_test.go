@@ -131,7 +131,7 @@ func TestSockets_PanicLeavesNoSession(t *testing.T) {
 			client := panicky{where, make(chan struct{})}
 			served := make(chan error, 1)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				served <- k.serve(w, r, client)
+				served <- k.serve(w, r, client, anybody)
 			}))
 			defer server.Close()
 			conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http"), nil)
@@ -260,7 +260,7 @@ func TestServe_WaitsForRunAndEndsWithClose(t *testing.T) {
 	answered := make(chan int, 1)
 	go func() {
 		w := httptest.NewRecorder()
-		err := l.ServeFeed(w, httptest.NewRequest(http.MethodGet, "/ws/events", nil))
+		err := l.ServeFeed(w, httptest.NewRequest(http.MethodGet, "/ws/events", nil), anybody)
 		if !errors.Is(err, models.ErrClosed) {
 			t.Errorf("ServeFeed: %v, want ErrClosed", err)
 		}

@@ -103,7 +103,7 @@ type Actor struct {
 func (a Actor) May(p Permission) bool {
 	switch a.Kind {
 	case ActorOpen:
-		return p != PermitSelf && p != PermitAdminister
+		return p != PermitSelf && p != PermitAdminister && (p != PermitIngest || a.Ingest)
 	case ActorLocal, ActorHub:
 		return p != PermitSelf
 	case ActorUser:
@@ -178,6 +178,33 @@ type Session struct {
 	TokenHash string // SHA-256 of what the browser shows
 	Data      []byte // what the session library keeps
 }
+
+// Visitor is where somebody signs in.
+type Visitor struct {
+	Address string // IP address
+	Agent   string // the browser's name for itself
+}
+
+// Ticket is what a browser gets for a sign-in.
+type Ticket struct {
+	Token   string    // the value of its cookie
+	Expires time.Time // after which it is worth nothing, whatever happens
+	Code    bool      // it opens nothing yet: a code is owed
+}
+
+// SecondFactor is a second factor that waits to be confirmed.
+type SecondFactor struct {
+	Secret string // base32
+	URI    string // otpauth:// for an authenticator
+}
+
+// Why a password cannot be had: the Reason of a *FieldError.
+const (
+	PasswordShort     = "must have at least 8 characters"
+	PasswordLong      = "must have at most 128 characters"
+	PasswordCommon    = "is one of the most common ones"
+	PasswordGuessable = "is easy to guess: it holds the name of its user, or of the hub"
+)
 
 // Limits on what people choose.
 const (

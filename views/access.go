@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"time"
 
@@ -241,3 +242,7 @@ func scopeList(scopes []models.Scope) string {
 func personURL(id int64) string { return "/access/people/" + itoa(id) }
 
 func keyURL(id int64) string { return "/access/keys/" + itoa(id) }
+
+// CodeURL is the page that asks for the code of a second factor, and then
+// leads on to next.
+func CodeURL(next string) string { return withParam("/login/code", "next", url.QueryEscape(next)) }

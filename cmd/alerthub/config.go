@@ -46,7 +46,7 @@ type serveCmd struct {
 
 	AllowedHosts string `name:"allowed-hosts" env:"ALERTHUB_ALLOWED_HOSTS" group:"listen" placeholder:"NAME,..." help:"More names by which panel, API and feed may be asked; *.example.net for all below it. Addresses, localhost, this machine's name and the one of --public-url always may."`
 
-	accessFlags `embed:""`
+	accessFlags    `embed:""`
 	TrustedProxies string `name:"trusted-proxies" env:"ALERTHUB_TRUSTED_PROXIES" group:"listen" placeholder:"NETWORK,..." help:"Reverse proxies whose X-Forwarded-For, -Proto and -Host headers count; none by default. They must set all three themselves."`
 
 	tlsFlags `embed:""`
