@@ -1,7 +1,8 @@
 // Package certs owns the certificates that the hub's doors show: it reads them
-// from files, reads them again when the files change, and makes those of a
-// lab. It opens no connection and runs no goroutine: a handshake that comes
-// after a change is what looks at the files.
+// from files, reads them again when the files change, gets one from an
+// authority (ACME), and makes those of a lab. Only ACME opens connections and
+// runs goroutines; of files, a handshake that comes after a change looks at
+// them.
 package certs
 
 import (

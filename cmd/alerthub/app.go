@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"alerthub/access"
-	"alerthub/certs"
 	"alerthub/hub"
 	"alerthub/limits"
 	"alerthub/live"
@@ -51,7 +50,7 @@ type App struct {
 	metrics  *metrics
 
 	httpListener, tcpListener, feedListener net.Listener
-	webCert, tcpCert                        *certs.Pair // nil without encryption
+	webCert, tcpCert                        certificate // nil without encryption
 
 	stops   []stopStep // made last, stopped first
 	doors   []stopStep // stopped together, before all others
@@ -183,6 +182,7 @@ func (a *App) Start() {
 	a.background("committer", a.hub.Run, func(context.Context) error { a.hub.Close(); return nil })
 
 	a.openDoors()
+	a.getCertificate()
 	a.background("watch", a.watch.Run, nil) // it ends before the doors that it uses
 
 	addrs := a.Addrs()

@@ -26,7 +26,7 @@ Ports that browsers refuse (5060 among them, which is SIP's) are refused for the
 var settingGroups = []kong.Group{
 	{Key: "listen", Title: "Where to listen"},
 	{Key: "access", Title: "Who comes in"},
-	{Key: "tls", Title: "Encryption", Description: "a certificate and its key, or neither; both files are read again when they change."},
+	{Key: "tls", Title: "Encryption", Description: "a certificate and its key, or neither; both files are read again when they change. Or one by ACME."},
 	{Key: "store", Title: "Storage"},
 	{Key: "tcp", Title: "TCP ingest limits"},
 	{Key: "limits", Title: "What one sender may take", Description: "RATE/BURST: events a second, and at once after a silence; 0 is no limit."},
@@ -46,10 +46,12 @@ type serveCmd struct {
 
 	AllowedHosts string `name:"allowed-hosts" env:"ALERTHUB_ALLOWED_HOSTS" group:"listen" placeholder:"NAME,..." help:"More names by which panel, API and feed may be asked; *.example.net for all below it. Addresses, localhost, this machine's name and the one of --public-url always may."`
 
-	accessFlags    `embed:""`
+	accessFlags `embed:""`
+
 	TrustedProxies string `name:"trusted-proxies" env:"ALERTHUB_TRUSTED_PROXIES" group:"listen" placeholder:"NETWORK,..." help:"Reverse proxies whose X-Forwarded-For, -Proto and -Host headers count; none by default. They must set all three themselves."`
 
-	tlsFlags `embed:""`
+	tlsFlags  `embed:""`
+	acmeFlags `embed:""`
 
 	DataDir string `name:"data-dir" env:"ALERTHUB_DATA_DIR" default:"./data" group:"store" placeholder:"DIR" help:"Directory of alerthub.db; created on first start. Default ${default}."`
 
@@ -89,6 +91,8 @@ type Settings struct {
 	Access AccessSettings
 
 	TLS, TCPTLS TLSFiles // of panel and feed, and of the TCP ingest
+
+	ACME ACMESettings
 
 	AllowedHosts []string // besides those that settings name anyway
 
@@ -184,6 +188,7 @@ func (c *serveCmd) resolve(getenv func(string) string) (Settings, error) {
 	ck.distinct(map[string]string{"--http-addr": s.HTTPAddr, "--tcp-addr": s.TCPAddr, "--feed-addr": s.FeedAddr})
 	s.Access = c.accessFlags.resolve(&ck)
 	s.TLS, s.TCPTLS = c.tlsFlags.resolve(&ck)
+	s.ACME = c.acmeFlags.resolve(&ck, s.TLS)
 	s.Limits = c.limitFlags.resolve(&ck)
 	s.SMTP = c.resolveSMTP(&ck, getenv)
 	s.Watch = c.watchFlags.resolve(&ck, getenv, s.SMTP, c.Routes != "")

@@ -32,6 +32,9 @@ func (c *checker) hosts(name, value string) (list []string) {
 // name in full, in short, and in the network without a name server (RFC 6762).
 func (s Settings) hosts(machine string) []string {
 	list := append([]string(nil), s.AllowedHosts...)
+	if s.ACME.Domain != "" {
+		list = append(list, s.ACME.Domain)
+	}
 	if u, err := url.Parse(s.PublicURL); err == nil && u.Hostname() != "" {
 		list = append(list, u.Hostname())
 	}

@@ -54,10 +54,14 @@ func (c *checker) pair(certName, cert, keyName, key string) TLSFiles {
 	return TLSFiles{cert, key}
 }
 
-// loadCertificates reads the pairs that the settings name.
+// loadCertificates reads the pairs that the settings name, or makes ready to
+// get one.
 func (a *App) loadCertificates() error {
+	if a.settings.ACME.Domain != "" {
+		a.webCert = a.acmeCertificate()
+	}
 	for _, l := range []struct {
-		to    **certs.Pair
+		to    *certificate
 		files TLSFiles
 	}{{&a.webCert, a.settings.TLS}, {&a.tcpCert, a.settings.TCPTLS}} {
 		if l.files.Cert == "" {
@@ -72,18 +76,18 @@ func (a *App) loadCertificates() error {
 	return nil
 }
 
-// serverTLS is how a door shows pair; nil without one.
-func serverTLS(pair *certs.Pair) *tls.Config {
-	if pair == nil {
+// serverTLS is how a door shows cert; nil without one.
+func serverTLS(cert certificate) *tls.Config {
+	if cert == nil {
 		return nil
 	}
-	return pair.Config()
+	return cert.Config()
 }
 
 func (a *App) collectCertificates(out emitter) {
-	for door, pair := range map[string]*certs.Pair{"web": a.webCert, "tcp": a.tcpCert} {
-		if pair != nil {
-			out.gauge("certificate_expires_timestamp_seconds", "When the certificate of a door expires.", seconds(pair.Expires()), "door", door)
+	for door, cert := range map[string]certificate{"web": a.webCert, "tcp": a.tcpCert} {
+		if cert != nil {
+			out.gauge("certificate_expires_timestamp_seconds", "When the certificate of a door expires; 0 before there is one.", seconds(cert.Expires()), "door", door)
 		}
 	}
 }
