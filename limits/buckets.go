@@ -14,6 +14,8 @@ const (
 	// looks is among how many the place is sought: more than that for each new
 	// name would make inventing names a way to slow the hub.
 	looks = 8
+	// leastRefusals a second cost the hub nothing, however low a limit is set.
+	leastRefusals = 1000
 	// maxPause bounds how long a door does not listen to a flood.
 	maxPause = time.Second
 )
@@ -22,14 +24,15 @@ const (
 // concurrent use.
 type buckets[K comparable] struct {
 	limit limit     // of events
-	pause limit     // of refusals: as many a second as events, and at once as in a second
+	pause limit     // of refusals: as many a second as events, and as many at once
 	own   func(K) K // a copy that keeps nothing else alive: a source may be cut from a whole line
 	names map[K]*bucket
 }
 
 func newBuckets[K comparable](r models.Rate, own func(K) K) *buckets[K] {
+	refusals := max(r.PerSecond, leastRefusals)
 	return &buckets[K]{
-		limit: limitOf(r), pause: limitOf(models.Rate{PerSecond: r.PerSecond, Burst: r.PerSecond}),
+		limit: limitOf(r), pause: limitOf(models.Rate{PerSecond: refusals, Burst: refusals}),
 		own: own, names: make(map[K]*bucket),
 	}
 }

@@ -130,15 +130,15 @@ func TestTake_Pause(t *testing.T) {
 		return limited.Pause
 	}
 	taken(l, 1, flood)
-	for range 100 {
+	for range leastRefusals {
 		if p := pause(); p != 0 {
 			t.Fatalf("a pause of %v", p)
 		}
 	}
-	if p := pause(); p != 10*time.Millisecond {
+	if p := pause(); p != time.Millisecond {
 		t.Errorf("the first of a flood pauses %v", p)
 	}
-	for range 1000 {
+	for range 2000 {
 		pause()
 	}
 	if p := pause(); p != time.Second {
