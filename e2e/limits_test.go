@@ -145,6 +145,37 @@ func TestLimits_Events(t *testing.T) {
 	}
 }
 
+// TestLimits_Key: what is reported with one key counts together, on whatever
+// connection and with whatever source, and not for those without it.
+func TestLimits_Key(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{args: []string{"--limit-key", "1/20", "--limit-source", "0"}})
+	key := makeKey(t, p, `{"name":"relay","scopes":["ingest"]}`)
+	stored, limited := 0, 0
+	for range 2 {
+		relay := dialDevice(t, p)
+		if a := relay.show(key); !a.OK {
+			t.Fatalf("the key: %+v", a)
+		}
+		for i := range 30 {
+			switch a := relay.Ask(fmt.Sprintf(`{"source":"sw-%d"}`, i)); {
+			case a.OK:
+				stored++
+			case a.Error == "rate_limited" && a.RetryMS > 0:
+				limited++
+			default:
+				t.Fatalf("answered %+v", a)
+			}
+		}
+	}
+	if stored < 20 || limited < 30 {
+		t.Errorf("%d events with the key are stored and %d refused, want 20 and what the time brought", stored, limited)
+	}
+	if a := dialDevice(t, p).Ask(`{"source":"sw-1"}`); !a.OK {
+		t.Errorf("a device without the key: %+v", a)
+	}
+}
+
 // text is the body of GET path.
 func (p *process) text(path string) string {
 	p.t.Helper()
