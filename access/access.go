@@ -31,6 +31,7 @@ type Store interface {
 	SaveSession(ctx context.Context, s models.Session) (models.Session, error)
 	DeleteSessions(ctx context.Context, ids []int64) error
 	AddAudit(ctx context.Context, e models.AuditEntry) error
+	AuditLog(ctx context.Context, f models.AuditFilter) ([]models.AuditEntry, error)
 
 	KeyStore
 	SenderStore

@@ -21,3 +21,8 @@ func (s *Service) Record(ctx context.Context, action models.AuditAction, object,
 	}
 	return nil
 }
+
+// AuditLog is what Record has written, the newest first.
+func (s *Service) AuditLog(ctx context.Context, f models.AuditFilter) ([]models.AuditEntry, error) {
+	return s.store.AuditLog(ctx, f)
+}

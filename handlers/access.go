@@ -40,7 +40,7 @@ type route struct {
 
 // routes is that table for the panel's port. docs/security.md shows it.
 func (h *Handler) routes() []route {
-	return concat(h.apiRoutes(), h.adminRoutes(), h.pageRoutes(), h.actionRoutes(), h.transferRoutes(), h.canaryRoutes(), h.signInRoutes(), h.accountRoutes(), h.accessRoutes(), h.socketRoutes())
+	return concat(h.apiRoutes(), h.adminRoutes(), h.pageRoutes(), h.actionRoutes(), h.transferRoutes(), h.canaryRoutes(), h.auditRoutes(), h.signInRoutes(), h.accountRoutes(), h.accessRoutes(), h.socketRoutes())
 }
 
 func concat(lists ...[]route) (all []route) {

@@ -52,3 +52,20 @@ func (m *memoryAccess) AddAudit(_ context.Context, e models.AuditEntry) error {
 	m.audit = append(m.audit, e)
 	return nil
 }
+
+func (m *memoryAccess) AuditLog(_ context.Context, f models.AuditFilter) ([]models.AuditEntry, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return selectedEntries(m.audit, f), nil
+}
+
+// selectedEntries are those of a log, the oldest first, that f selects.
+func selectedEntries(log []models.AuditEntry, f models.AuditFilter) []models.AuditEntry {
+	var found []models.AuditEntry
+	for _, e := range slices.Backward(log) {
+		if (f.Before == 0 || e.ID < f.Before) && (f.Actor == "" || e.Actor == f.Actor) && (f.Action == "" || e.Action == f.Action) {
+			found = append(found, e)
+		}
+	}
+	return found[:min(f.Limit, len(found))]
+}

@@ -55,6 +55,7 @@ func (h *Handler) postAck(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.recordEvents(c, by, models.AuditAck, events)
 	d := changed(acked, events)
 	d.undo = undoOf(events)
 	return answerDone(ctx, c, d, form.next)
@@ -88,6 +89,9 @@ func (h *Handler) postUnack(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		if n > 0 {
+			h.record(c, nameOf(c), models.AuditUnack, "events "+itoa(int64(n)), "")
+		}
 		return answerDone(ctx, c, done{what: unacked, count: int64(n)}, form.next)
 	}
 	if len(form.ids) == 0 {
@@ -97,6 +101,7 @@ func (h *Handler) postUnack(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.recordEvents(c, nameOf(c), models.AuditUnack, events)
 	return answerDone(ctx, c, changed(unacked, events), form.next)
 }
 

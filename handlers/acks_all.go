@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"alerthub/i18n"
+	"alerthub/models"
 	"alerthub/query"
 	"alerthub/views"
 )
@@ -63,6 +64,11 @@ func (h *Handler) postAckAll(c echo.Context) error {
 	token, n, err := h.svc.AcknowledgeAll(ctx, filter, ackOf(c, by))
 	if err != nil {
 		return err
+	}
+	if n > 0 {
+		selected := q.Values()
+		selected.Set("upto", itoa(upto))
+		h.record(c, by, models.AuditAck, "events "+itoa(int64(n)), selected.Encode())
 	}
 	d := done{what: acked, count: int64(n)}
 	if token != "" {

@@ -23,9 +23,11 @@ func (h *Handler) postEventAck(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.svc.Acknowledge(c.Request().Context(), []int64{id}, ackOf(c, by)); err != nil {
+	events, err := h.svc.Acknowledge(c.Request().Context(), []int64{id}, ackOf(c, by))
+	if err != nil {
 		return err
 	}
+	h.recordEvents(c, by, models.AuditAck, events)
 	return h.answerEvent(c, id)
 }
 
@@ -35,9 +37,11 @@ func (h *Handler) deleteEventAck(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.svc.Unacknowledge(c.Request().Context(), []int64{id}); err != nil {
+	events, err := h.svc.Unacknowledge(c.Request().Context(), []int64{id})
+	if err != nil {
 		return err
 	}
+	h.recordEvents(c, "", models.AuditUnack, events)
 	return h.answerEvent(c, id)
 }
 

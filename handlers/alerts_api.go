@@ -85,6 +85,7 @@ func (h *Handler) postAlertRetry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.record(c, by, models.AuditAlertRetry, "alert "+itoa(id), "")
 	return answer(c, wire.FromEmailAlerts([]models.EmailAlert{alert})[0])
 }
 
@@ -105,5 +106,6 @@ func (h *Handler) postAlertsCancel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.recordCancel(c, by, sel, n)
 	return answer(c, map[string]int64{"cancelled": n})
 }

@@ -43,6 +43,7 @@ func (h *Handler) apiRoutes() []route {
 		{http.MethodPost, "/api/alerts/cancel", models.PermitOperate, h.postAlertsCancel},
 		{http.MethodGet, "/api/stats", models.PermitRead, h.getStats},
 		{http.MethodGet, "/api/config", models.PermitRead, h.getConfig},
+		{http.MethodGet, "/api/audit", models.PermitOperate, h.listAudit},
 		{http.MethodGet, pathCanary, models.PermitRead, h.getCanary},
 		{http.MethodPost, pathCanary, models.PermitOperate, h.postCanary},
 		{http.MethodGet, pathOpenAPI, models.PermitPublic, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) }},

@@ -41,6 +41,7 @@ func (h *Handler) postCanary(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.record(c, "", models.AuditCanary, "", "")
 	return answerJSON(c, http.StatusAccepted, echo.MIMEApplicationJSON, wire.FromCanary(canary))
 }
 
@@ -50,7 +51,9 @@ func (h *Handler) postCanaryForm(c echo.Context) error {
 	if err := parseForm(c); err != nil {
 		return err
 	}
-	if _, err := h.canaries.SendCanary(); err != nil && !errors.Is(err, models.ErrCanaryRunning) {
+	if _, err := h.canaries.SendCanary(); err == nil {
+		h.record(c, nameOf(c), models.AuditCanary, "", "")
+	} else if !errors.Is(err, models.ErrCanaryRunning) {
 		return err
 	}
 	next := "/"

@@ -37,6 +37,8 @@ func (h *Handler) postRetry(c echo.Context) error {
 		d.count = 0 // somebody was faster
 	} else if err != nil {
 		return err
+	} else {
+		h.record(c, by, models.AuditAlertRetry, "alert "+itoa(id), "")
 	}
 	return answerDone(ctx, c, d, next)
 }
@@ -82,6 +84,7 @@ func (h *Handler) postCancel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h.recordCancel(c, by, sel, n)
 	return answerDone(ctx, c, done{what: cancelled, count: n}, query.Outbox{Contact: sel.Contact}.URL("/alerts"))
 }
 

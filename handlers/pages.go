@@ -100,6 +100,11 @@ func (h *Handler) getAudit(c echo.Context) error {
 	d.Now, d.Before = now.Total(), earlier
 	p := h.page(ctx, c, views.SectionAudit, i18n.T(ctx, "nav.audit"))
 	p.Header = figures.header()
+	if p.Actor.May(models.PermitOperate) {
+		if d.Activity, err = h.activity(ctx, c); err != nil {
+			return err
+		}
+	}
 	openSocket(ctx, &p, "audit", map[string][]string{"range": {string(r)}})
 	return render(ctx, c, http.StatusOK, views.Audit(p, d))
 }

@@ -110,7 +110,7 @@ type Info struct {
 }
 
 // Options is what New needs. Service, Sockets, Transfer, Access, Keys, Senders and Metrics are
-// required; without Canaries there are none, the zero Logger discards, the zero
+// required; without Canaries or Audit there are none, the zero Logger discards, the zero
 // Ingest tells nothing, the zero Limit allows everything, the zero Crowded nothing is, the zero Why that there is no routes file, the zero Now
 // is time.Now.
 type Options struct {
@@ -121,6 +121,7 @@ type Options struct {
 	Keys     Keys
 	Senders  Senders
 	Canaries Canaries
+	Audit    Audit
 	Metrics  http.Handler                 // serves /metrics
 	Ingest   func() views.IngestData      // how the intake does
 	Why      func(models.Event) views.Why // how it is decided who is told
@@ -142,6 +143,7 @@ type Handler struct {
 	keys     Keys
 	senders  Senders
 	canaries Canaries
+	audit    Audit
 	metrics  http.Handler
 	ingest   func() views.IngestData
 	why      func(models.Event) views.Why
@@ -191,12 +193,15 @@ func newHandler(o Options) *Handler {
 	if o.Canaries == nil {
 		o.Canaries = noCanaries{}
 	}
+	if o.Audit == nil {
+		o.Audit = noAudit{}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Handler{
 		svc: o.Service, sockets: o.Sockets, transfer: o.Transfer, access: o.Access, keys: o.Keys, senders: o.Senders, canaries: o.Canaries, metrics: o.Metrics, ingest: o.Ingest, why: o.Why,
-		limit: o.Limit, crowded: o.Crowded,
+		limit: o.Limit, crowded: o.Crowded, audit: o.Audit,
 		info: o.Info, hosts: newHosts(o.Hosts), logger: o.Logger, now: o.Now,
 	}
 }

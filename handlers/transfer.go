@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -76,24 +75,27 @@ func (h *Handler) getExport(c echo.Context, format models.ExportFormat) error {
 		}
 		return refuse(invalidParameter, wrong...)
 	}
-	header := c.Response().Header()
-	name := "alerthub-" + h.now().UTC().Format("2006-01-02-150405") + "." + string(format)
-	header.Set(echo.HeaderContentType, exportTypes[format])
-	header.Set(echo.HeaderContentDisposition, mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	h.attach(c, "alerthub-", format)
 	if headOnly(c) {
 		return c.NoContent(http.StatusOK)
 	}
-	body := &patientWriter{c.Response(), http.NewResponseController(c.Response())}
+	body := patient(c)
 	err := h.transfer.Export(c.Request().Context(), body, format, q.Filter(h.now()))
-	switch {
-	case err == nil:
-		return body.end()
-	case !c.Response().Committed:
-		header.Del(echo.HeaderContentDisposition)
+	if err != nil && !c.Response().Committed {
+		c.Response().Header().Del(echo.HeaderContentDisposition)
 		return err
 	}
+	h.record(c, nameOf(c), models.AuditExport, "events", strings.TrimSpace(string(format)+" "+q.Values().Encode()))
+	if err != nil {
+		h.breakOff(c, err)
+	}
+	return body.end()
+}
+
+// breakOff ends an export that cannot be finished: its end must not look like
+// the end of the file.
+func (h *Handler) breakOff(c echo.Context, err error) {
 	h.logger.Warn("export not finished", "path", c.Request().URL.Path, "error", err, "request_id", requestID(c))
-	// Its end must not look like the end of the file.
 	panic(http.ErrAbortHandler)
 }
 
@@ -101,6 +103,10 @@ func (h *Handler) getExport(c echo.Context, format models.ExportFormat) error {
 type patientWriter struct {
 	io.Writer
 	control *http.ResponseController
+}
+
+func patient(c echo.Context) *patientWriter {
+	return &patientWriter{c.Response(), http.NewResponseController(c.Response())}
 }
 
 func (w *patientWriter) Write(p []byte) (int, error) {
@@ -221,6 +227,9 @@ func (h *Handler) postImportStart(c echo.Context) error {
 		}
 		return h.answerImportError(ctx, c, views.ImportData{Import: i}, err)
 	}
+	if i, err := h.transfer.Import(ctx, token); err == nil {
+		h.record(c, nameOf(c), models.AuditImport, "events "+itoa(i.Events), i.Name)
+	}
 	return c.Redirect(http.StatusSeeOther, pathImport+"/"+token)
 }
 
@@ -283,5 +292,6 @@ func (h *Handler) postSeed(c echo.Context) error {
 	if _, err := h.register(ctx, drafts); err != nil {
 		return err
 	}
+	h.record(c, nameOf(c), models.AuditSamples, "events "+itoa(int64(len(samples))), "")
 	return answerDone(ctx, c, done{what: sampled, count: int64(len(samples))}, "/events")
 }

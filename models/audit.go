@@ -31,9 +31,21 @@ const (
 	AuditAlertRetry  AuditAction = "alert_retried"
 	AuditAlertCancel AuditAction = "alerts_cancelled"
 	AuditCanary      AuditAction = "canary_sent"
+	AuditSamples     AuditAction = "samples_stored"
 	AuditImport      AuditAction = "import_started"
 	AuditExport      AuditAction = "exported"
 )
+
+// AuditActions are all that the audit log knows, in the order of its lists.
+func AuditActions() []AuditAction {
+	return []AuditAction{
+		AuditSignIn, AuditSignInFailed, AuditSignOut, AuditSessionRevoked,
+		AuditUserAdded, AuditUserRole, AuditUserDisabled, AuditUserEnabled, AuditPassword,
+		AuditTwoFactorOn, AuditTwoFactorOff, AuditRecoveryUsed, AuditRecoveryRenewed,
+		AuditKeyMade, AuditKeyRevoked, AuditToken,
+		AuditAck, AuditUnack, AuditAlertRetry, AuditAlertCancel, AuditCanary, AuditSamples, AuditImport, AuditExport,
+	}
+}
 
 // AuditEntry is one line of the audit log: who did what, when, from where, to
 // what. It is never changed once it is written.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"alerthub/models"
@@ -123,8 +122,7 @@ var csvColumns = []string{
 	"id", "created_at", "severity", "source", "message", "channel", "peer", "acked_at", "acked_by", "acked_peer", "raw_payload",
 }
 
-// csv writes RFC 4180: a header, a record an event, CRLF after each. The
-// standard library's writer would change the line ends within a cell.
+// csv writes a header and a record an event.
 type csv struct{ w *bufio.Writer }
 
 func newCSV(w io.Writer) csv {
@@ -154,25 +152,5 @@ func (c csv) End(models.Stats, time.Time) error { return c.w.Flush() }
 // record writes one record. A writer that failed stays failed, so that Page
 // and End tell.
 func (c csv) record(cells []string) {
-	quoted := make([]string, len(cells))
-	for i, text := range cells {
-		quoted[i] = cell(text)
-	}
-	_, _ = c.w.WriteString(strings.Join(quoted, ",") + "\r\n") // see above
-}
-
-// formulaSigns begin what spreadsheets take for a formula.
-const formulaSigns = "=+-@\t\r\n"
-
-// cell quotes a text where that is needed, and puts an apostrophe before what
-// a spreadsheet would calculate.
-func cell(text string) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if text != "" && strings.IndexByte(formulaSigns, text[0]) >= 0 {
-		text = "'" + text
-	}
-	if !strings.ContainsAny(text, "\",\r\n") && strings.TrimSpace(text) == text {
-		return text
-	}
-	return `"` + strings.ReplaceAll(text, `"`, `""`) + `"`
+	_, _ = c.w.WriteString(wire.CSVRecord(cells)) // see above
 }

@@ -44,6 +44,22 @@ func (w words) keys() KeysData {
 	return KeysData{Keys: []KeyRow{key, fresh, old, gone}, Anonymous: []SenderRow{sender, late}, Ranges: "127.0.0.0/8, ::1/128"}
 }
 
+// entries are a line of the audit log for every action, and one that this
+// version does not know.
+func (w words) entries() []models.AuditEntry {
+	objects := []string{"", "event 12", "events 12", "events", "alert 902", "alerts 3", "user " + w.name, "key " + w.name, "audit log", "session 7", "all other sessions", w.text}
+	var entries []models.AuditEntry
+	for i, action := range append(models.AuditActions(), models.AuditAction(w.severity)) {
+		entries = append(entries, models.AuditEntry{
+			ID: int64(i), At: at, Kind: models.ActorUser, Actor: w.name, Address: w.peer, Action: action, Object: objects[i%len(objects)], Detail: w.detail,
+		})
+	}
+	entries[0].Kind, entries[0].Actor, entries[0].Address = models.ActorLocal, "", ""
+	entries[1].Kind, entries[1].Actor = models.ActorOpen, ""
+	entries[2].Kind, entries[2].Actor = models.ActorHub, ""
+	return entries
+}
+
 // signedIn is testPage as somebody sees it who has signed in.
 func signedIn(ctx context.Context, w words, s Section, live bool, role models.Role) Page {
 	p := testPage(ctx, s, live)
@@ -74,7 +90,13 @@ func accessPages(ctx context.Context, w words) map[string]templ.Component {
 	tried.Tried, tried.Try, tried.Errors, tried.Anonymous[1].WouldRefuse = true, w.text, wrong, true
 	tried.Form = KeyForm{w.name, []models.Scope{models.ScopeAdmin}, w.source, ExpiresNever}
 	harmless.Tried, harmless.Try = true, "none"
+	recorded := testAudit
+	recorded.Activity = &ActivityData{Entries: w.entries(), Next: 7}
+	older := testAudit
+	older.Activity = &ActivityData{Filter: models.AuditFilter{Before: 7, Actor: w.name, Action: models.AuditAck}}
 	return map[string]templ.Component{
+		"audit-activity":   Audit(signedIn(ctx, w, SectionAudit, true, models.RoleOperator), recorded),
+		"audit-past":       Audit(signedIn(ctx, w, SectionAudit, true, models.RoleOperator), older),
 		"login":            Login(bare, LoginData{}),
 		"login-wrong":      Login(bare, LoginData{Name: w.name, Next: w.text, Error: w.detail}),
 		"login-code":       Login(bare, LoginData{Next: w.text, Error: w.detail, Code: true}),

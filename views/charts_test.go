@@ -143,8 +143,17 @@ func TestSizes_stayWithinTheirBars(t *testing.T) {
 			e.Message = strings.Repeat("Packet loss to 198.51.100.", 3) + itoa(i*i)
 			events.Rows = append(events.Rows, Row{Event: e, N: int(i%4) + 1, Mail: models.EmailSent})
 		}
+		audit := testAudit
+		audit.Activity = &ActivityData{Next: 1}
+		for i := range int64(ActivityCap) {
+			audit.Activity.Entries = append(audit.Activity.Entries, models.AuditEntry{
+				ID: 900 - i, At: at.Add(-time.Duration(i) * 3 * time.Hour), Kind: models.ActorUser, Actor: "person-" + itoa(i*i), Address: "192.0.2." + itoa(i),
+				Action: models.AuditActions()[i%20], Object: "event " + itoa(48213-i*i), Detail: "sev=critical&src=core-rtr-mad-" + itoa(i),
+			})
+		}
 		for name, size := range map[string]struct{ got, limit int }{
 			"dashboard": {gzipped(t, render(ctx, t, Dashboard(testPage(ctx, SectionDashboard, true), dashboard))), 15 << 10},
+			"audit":     {gzipped(t, render(ctx, t, Audit(testPage(ctx, SectionAudit, true), audit))), 15 << 10},
 			"events":    {gzipped(t, render(ctx, t, Events(testPage(ctx, SectionEvents, true), events))), 25 << 10},
 		} {
 			t.Logf("%s in %s: %d bytes", name, l, size.got)

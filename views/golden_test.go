@@ -52,12 +52,13 @@ func TestGolden(t *testing.T) {
 		for name, c := range frames(w) {
 			all["frame-"+name] = c
 		}
+		all["activity"] = activityCard(ActivityData{Entries: w.entries(), Next: 7}, models.Range24h)
 		all["user-menu"] = userMenu(signedIn(ctx, w, SectionAccount, false, models.RoleAdmin))
 		for name, c := range all {
 			golden(t, name+"."+l.String()+".golden.html", strings.ReplaceAll(render(ctx, t, c), spriteText, "<!-- icons -->"))
 		}
 		for name, c := range accessPages(ctx, w) {
-			if strings.HasPrefix(name, "events") {
+			if strings.HasPrefix(name, "events") || strings.HasPrefix(name, "audit") {
 				continue
 			}
 			_, content, _ := strings.Cut(render(ctx, t, c), "<main ")

@@ -188,7 +188,18 @@ type AuditData struct {
 	Now, Before models.Counts // of the range, and of the one before it
 	Stats       models.Stats
 	Ingest      IngestData
+	Activity    *ActivityData // nil for those who may not see it
 	At          time.Time
+}
+
+// ActivityCap is how many lines of the audit log the audit page shows.
+const ActivityCap = 50
+
+// ActivityData is a page of the audit log.
+type ActivityData struct {
+	Entries []models.AuditEntry
+	Filter  models.AuditFilter
+	Next    int64 // Before of the next older page; 0 when there is none
 }
 
 // IngestData is how the intake does.

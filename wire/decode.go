@@ -1,7 +1,7 @@
 // Package wire is the one reading and the one writing of events as JSON, for
-// every door: TCP lines, HTTP bodies, the feed. It owns the member names and
-// the strictness (exact case, no duplicate members, one encoding rule), and
-// knows no transport. It runs no goroutine.
+// every door: TCP lines, HTTP bodies, the feed; and of records as CSV. It owns
+// the member names and the strictness (exact case, no duplicate members, one
+// encoding rule), and knows no transport. It runs no goroutine.
 package wire
 
 import (

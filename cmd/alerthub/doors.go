@@ -21,7 +21,7 @@ func (a *App) openDoors() {
 		a.logger.Warn("the machine's name is unknown, and requests that name it are refused", "error", err)
 	}
 	web := handlers.Options{
-		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Access: a.access, Keys: a.access, Senders: a.access, Canaries: a.watch, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: s.why,
+		Service: a.hub, Sockets: a.live, Transfer: a.transfer, Access: a.access, Keys: a.access, Senders: a.access, Canaries: a.watch, Audit: a.access, Metrics: a.metrics.handler(), Ingest: a.ingestData, Why: s.why,
 		Limit: a.limits.Take, Crowded: limits.Crowded,
 		Proxies: s.TrustedProxies, Hosts: s.hosts(machine), Logger: a.logger.With("room", "http"),
 		Info: handlers.Info{
