@@ -168,6 +168,9 @@ func (s *Service) Bearer(_ context.Context, token, address string) (models.Actor
 // every read of a connection, and counts as a use of a key or a session: a
 // page that is open uses its session.
 func (s *Service) Valid(a models.Actor) bool {
+	if !a.Until.IsZero() && !s.now().Before(a.Until) {
+		return false
+	}
 	switch a.Kind {
 	case models.ActorKey:
 		return s.holds(a)

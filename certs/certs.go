@@ -7,6 +7,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,62 +19,76 @@ import (
 // lookEvery bounds how often handshakes look at the files.
 const lookEvery = time.Second
 
-// Pair is a certificate with its chain, and its key, in two PEM files. All
-// methods may be called concurrently.
+// Pair is a certificate with its chain, and its key, in two PEM files, and
+// perhaps a third with the authorities of clients. All methods may be called
+// concurrently.
 type Pair struct {
 	certFile, keyFile string
+	clientFile        string // "" when clients show no certificate
 	logger            *slog.Logger
 	now               func() time.Time
 
 	mu     sync.Mutex // also held while the files are read: handshakes wait for that
-	cert   *tls.Certificate
+	held   held
 	looked time.Time
-	seen   [2]os.FileInfo // the files when they were last read; nil when they could not be asked
+	seen   [3]os.FileInfo // the files when they were last read; nil when they could not be asked
 }
 
-// Load reads a pair. Its error says what is wrong with which file, and holds
+// held is what the files hold.
+type held struct {
+	cert        *tls.Certificate
+	withClients *tls.Config // of a handshake in which clients may show certificates; nil for none
+}
+
+// Load reads a pair. With a third file, clients may show certificates that its
+// authorities have signed: who shows another one is refused, who shows none is
+// not. The error says what is wrong with which file, and holds
 // nothing of the key. A certificate that is out of its time is taken, with a
 // warning: a hub that tells of an outage is worth more than one that refuses
 // to start in it. A nil logger discards.
-func Load(certFile, keyFile string, logger *slog.Logger) (*Pair, error) {
+func Load(certFile, keyFile, clientFile string, logger *slog.Logger) (*Pair, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pair{certFile: certFile, keyFile: keyFile, logger: logger, now: time.Now}
+	p := &Pair{certFile: certFile, keyFile: keyFile, clientFile: clientFile, logger: logger, now: time.Now}
 	p.looked, p.seen = p.now(), p.stat()
-	cert, err := p.read()
+	held, err := p.read()
 	if err != nil {
 		return nil, err
 	}
-	p.take(cert)
+	p.take(held)
 	return p, nil
 }
 
 // Config is how a server shows the pair: TLS 1.2 and up. Each has a copy of
 // its own to change.
 func (p *Pair) Config() *tls.Config {
-	return &tls.Config{
+	cfg := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.current(), nil },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.current().cert, nil },
 	}
+	if p.clientFile != "" {
+		cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return p.current().withClients, nil }
+	}
+	return cfg
 }
 
 // Expires is when the certificate that is shown expires.
 func (p *Pair) Expires() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cert.Leaf.NotAfter
+	return p.held.cert.Leaf.NotAfter
 }
 
-// current is the certificate of the files, or the last good one.
-func (p *Pair) current() *tls.Certificate {
+// current is what the files hold, or what they held when it was last good.
+func (p *Pair) current() held {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := p.now(); now.Sub(p.looked) >= lookEvery {
 		p.looked = now
 		p.look()
 	}
-	return p.cert
+	return p.held
 }
 
 // look reads the files again if they changed. What cannot be used is told once
@@ -82,43 +97,59 @@ func (p *Pair) current() *tls.Certificate {
 func (p *Pair) look() {
 	// Before the reading: a change in between is seen the next time.
 	found := p.stat()
-	if same(found[0], p.seen[0]) && same(found[1], p.seen[1]) {
+	if same(found[0], p.seen[0]) && same(found[1], p.seen[1]) && same(found[2], p.seen[2]) {
 		return
 	}
 	p.seen = found
-	cert, err := p.read()
+	held, err := p.read()
 	if err != nil {
 		p.logger.Warn("the certificate files changed and cannot be used; the old certificate stays", "error", err)
 		return
 	}
-	p.take(cert)
-	p.logger.Info("certificate read again", "file", p.certFile, "expires", cert.Leaf.NotAfter)
+	p.take(held)
+	p.logger.Info("certificate read again", "file", p.certFile, "expires", held.cert.Leaf.NotAfter)
 }
 
-// take shows cert from now on.
-func (p *Pair) take(cert *tls.Certificate) {
-	p.cert = cert
+// take shows what is held from now on.
+func (p *Pair) take(held held) {
+	p.held = held
+	cert := held.cert
 	if now := p.now(); now.After(cert.Leaf.NotAfter) || now.Before(cert.Leaf.NotBefore) {
 		p.logger.Warn("the certificate is out of its time: most clients will refuse it",
 			"file", p.certFile, "from", cert.Leaf.NotBefore, "expires", cert.Leaf.NotAfter)
 	}
 }
 
-func (p *Pair) read() (*tls.Certificate, error) {
+func (p *Pair) read() (held, error) {
 	certPEM, certErr := os.ReadFile(p.certFile)
 	keyPEM, keyErr := os.ReadFile(p.keyFile)
-	if err := errors.Join(certErr, keyErr); err != nil {
-		return nil, err
+	var clientPEM []byte
+	var clientErr error
+	if p.clientFile != "" {
+		clientPEM, clientErr = os.ReadFile(p.clientFile)
+	}
+	if err := errors.Join(certErr, keyErr, clientErr); err != nil {
+		return held{}, err
 	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", p.certFile, p.keyFile, err)
+		return held{}, fmt.Errorf("certificate %s with key %s: %w", p.certFile, p.keyFile, err)
 	}
-	return &cert, nil
+	if p.clientFile == "" {
+		return held{cert: &cert}, nil
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(clientPEM) {
+		return held{}, fmt.Errorf("%s holds no PEM certificate", p.clientFile)
+	}
+	return held{&cert, &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert},
+		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: authorities,
+	}}, nil
 }
 
-func (p *Pair) stat() (found [2]os.FileInfo) {
-	for i, file := range []string{p.certFile, p.keyFile} {
+func (p *Pair) stat() (found [3]os.FileInfo) {
+	for i, file := range []string{p.certFile, p.keyFile, p.clientFile} {
 		if info, err := os.Stat(file); err == nil {
 			found[i] = info
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -31,7 +32,7 @@ func makeLab(t *testing.T, now time.Time, hosts ...string) string {
 func load(t *testing.T, dir string, now *time.Time) (*Pair, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	p, err := Load(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile), slog.New(slog.NewTextHandler(&log, nil)))
+	p, err := Load(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile), "", slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func replace(t *testing.T, dir, from string, names ...string) {
 	}
 }
 
-func commonName(p *Pair) string { return p.current().Leaf.Subject.CommonName }
+func commonName(p *Pair) string { return p.current().cert.Leaf.Subject.CommonName }
 
 func TestPair_IsReadAgain(t *testing.T) {
 	now := start
@@ -128,7 +129,7 @@ func TestLoad_SaysWhatIsWrong(t *testing.T) {
 		"the wrong way":    {filepath.Join(a, KeyFile), filepath.Join(a, CertFile), []string{"cert.pem"}},
 		"a directory":      {a, filepath.Join(a, KeyFile), []string{"is a directory"}},
 	} {
-		_, err := Load(tt.cert, tt.key, nil)
+		_, err := Load(tt.cert, tt.key, "", nil)
 		if err == nil {
 			t.Errorf("%s: loaded", name)
 			continue
@@ -146,7 +147,7 @@ func TestLoad_SaysWhatIsWrong(t *testing.T) {
 
 func TestMakeLab_IsTrusted(t *testing.T) {
 	dir := makeLab(t, time.Now(), "hub.example.net", "*.lab.example.net", "127.0.0.1", "::1")
-	p, err := Load(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile), nil)
+	p, err := Load(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +171,124 @@ func TestMakeLab_IsTrusted(t *testing.T) {
 	}
 	if p.Config().MinVersion != tls.VersionTLS12 {
 		t.Error("TLS below 1.2 is spoken")
+	}
+}
+
+// shake does a handshake, showing the certificate of a device, and reports how
+// it ended for both sides.
+func shake(t *testing.T, p *Pair, dir, client string) (shown []*x509.Certificate, server, device error) {
+	t.Helper()
+	var mine []tls.Certificate
+	if client != "" {
+		cert, key := ClientFiles(client)
+		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, cert), filepath.Join(dir, key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine = []tls.Certificate{pair}
+	}
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	served := make(chan error, 1)
+	conn := tls.Server(ours, p.Config())
+	go func() {
+		err := conn.Handshake()
+		shown = conn.ConnectionState().PeerCertificates
+		ours.Close() // ends the client's read
+		served <- err
+	}()
+	there := tls.Client(theirs, &tls.Config{InsecureSkipVerify: true, Certificates: mine})
+	defer theirs.Close()
+	device = there.Handshake()
+	if device == nil {
+		if _, device = there.Read(make([]byte, 1)); errors.Is(device, io.EOF) || errors.Is(device, io.ErrUnexpectedEOF) {
+			device = nil
+		}
+	}
+	server = <-served
+	return shown, server, device
+}
+
+func TestPair_Clients(t *testing.T) {
+	now := time.Now()
+	dir, other := makeLab(t, now, "hub"), makeLab(t, now, "hub")
+	for _, d := range []string{dir, other} {
+		if err := MakeClient(d, "ups-1", now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := MakeClient(dir, "old", now.Add(-2*certLife)); err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	replace(t, filepath.Dir(ca), dir, CAFile)
+	p, err := Load(filepath.Join(dir, CertFile), filepath.Join(dir, KeyFile), ca, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.now, p.looked = func() time.Time { return now }, now
+	check := func(what, dir, client string, ok bool) {
+		t.Helper()
+		shown, server, device := shake(t, p, dir, client)
+		switch {
+		case (server == nil) != ok || (device == nil) != ok:
+			t.Errorf("%s: %v, %v", what, server, device)
+		case ok && client != "" && (len(shown) != 1 || shown[0].DNSNames[0] != client):
+			t.Errorf("%s: shown %v", what, shown)
+		}
+	}
+	check("none", "", "", true)
+	check("one of the authority", dir, "ups-1", true)
+	check("one of another authority", other, "ups-1", false)
+	check("one that is expired", dir, "old", false)
+	replace(t, filepath.Dir(ca), other, CAFile)
+	check("before the change is looked at", dir, "ups-1", true)
+	now = now.Add(lookEvery)
+	check("the old authority", dir, "ups-1", false)
+	check("the new authority", other, "ups-1", true)
+	if p.Config().MinVersion != tls.VersionTLS12 || p.held.withClients.MinVersion != tls.VersionTLS12 {
+		t.Error("TLS below 1.2 is spoken")
+	}
+}
+
+func TestMakeClient_UsesTheAuthority(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	if err := MakeClient(dir, "ups-1", start); err != nil { // makes one
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, CAFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeLab(dir, []string{"hub"}, start); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeClient(dir, "ups-2", start); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeClient(dir, "ups-2", start); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over another: %v", err)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, CAFile)); !bytes.Equal(before, after) {
+		t.Error("the authority is another one")
+	}
+	if info, err := os.Stat(filepath.Join(dir, "client-ups-2-key.pem")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key: %v, %v", info, err)
+	}
+	for _, name := range []string{"", ".", "..", "../x", "a/b"} {
+		if err := MakeClient(dir, name, start); err == nil {
+			t.Errorf("made for %q", name)
+		}
+	}
+	// Without its key an authority makes nothing, and is not written over.
+	if err := os.Remove(filepath.Join(dir, CAKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeClient(dir, "ups-3", start); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("without the authority's key: %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 7 {
+		t.Errorf("left: %v", entries)
 	}
 }
 

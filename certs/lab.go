@@ -4,11 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -16,7 +18,7 @@ import (
 	"time"
 )
 
-// The files that MakeLab writes.
+// The files of a lab.
 const (
 	CAFile    = "ca.pem"     // for the clients to trust
 	CAKeyFile = "ca-key.pem" // for nobody: whoever has it can pose as any site to those clients
@@ -34,16 +36,65 @@ const (
 )
 
 // MakeLab makes an authority and a server certificate for hosts, which are
-// names and IP addresses, in dir, which it makes if need be. It never writes
-// over a file: if one of the four is there, nothing is written.
+// names and IP addresses, in dir, which it makes if need be. An authority that
+// is there already makes the certificate. It never writes over a file: if one
+// is in the way, nothing is written.
 func MakeLab(dir string, hosts []string, now time.Time) error {
 	if len(hosts) == 0 {
 		return errors.New("no host to make a certificate for")
 	}
-	files, err := lab(hosts, now)
+	leaf := newLeaf(hosts[0], x509.ExtKeyUsageServerAuth, now)
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, host)
+		}
+	}
+	return issue(dir, leaf, CertFile, KeyFile, now)
+}
+
+// ClientFiles are the names of the files that MakeClient writes for a device.
+func ClientFiles(name string) (cert, key string) {
+	return "client-" + name + ".pem", "client-" + name + "-key.pem"
+}
+
+// MakeClient makes a certificate by which a device proves its name, under the
+// rules of MakeLab. The name must be one that a file can have.
+func MakeClient(dir, name string, now time.Time) error {
+	if name == "" || name != filepath.Base(name) || name == "." || name == ".." {
+		return fmt.Errorf("%q cannot be the name of a device's files", name)
+	}
+	leaf := newLeaf(name, x509.ExtKeyUsageClientAuth, now)
+	leaf.DNSNames = []string{name}
+	cert, key := ClientFiles(name)
+	return issue(dir, leaf, cert, key, now)
+}
+
+func newLeaf(name string, usage x509.ExtKeyUsage, now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:   pkix.Name{Organization: []string{"Network Alert Hub"}, CommonName: name},
+		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(certLife - clockSkew),
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}
+}
+
+// issue has the authority of dir sign leaf, and writes all files that are new.
+func issue(dir string, leaf *x509.Certificate, certName, keyName string, now time.Time) error {
+	ca, caKey, files, err := authority(dir, now)
 	if err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
+	key, keyPEM, err := newKey()
+	if err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	certPEM, err := sign(leaf, ca, key, caKey)
+	if err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	files = append(files, file{certName, certPEM, 0o644}, file{keyName, keyPEM, 0o600})
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -64,44 +115,31 @@ type file struct {
 	mode    os.FileMode
 }
 
-// lab makes the contents of the files.
-func lab(hosts []string, now time.Time) ([]file, error) {
+// authority is that of dir, or a new one with its files.
+func authority(dir string, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, []file, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, CAFile), filepath.Join(dir, CAKeyFile))
+	if err == nil {
+		key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+		if !ok || !pair.Leaf.IsCA {
+			return nil, nil, nil, fmt.Errorf("%s in %s is no authority of a lab", CAFile, dir)
+		}
+		return pair.Leaf, key, nil, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil, err
+	}
 	ca := &x509.Certificate{
 		Subject:   pkix.Name{Organization: []string{"Network Alert Hub"}, CommonName: "Lab authority of " + now.UTC().Format(time.DateTime)},
 		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(caLife),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	caKey, caKeyPEM, err := newKey()
-	if err != nil {
-		return nil, err
-	}
-	caPEM, err := sign(ca, ca, caKey, caKey)
-	if err != nil {
-		return nil, err
-	}
-	leaf := &x509.Certificate{
-		Subject:   pkix.Name{Organization: []string{"Network Alert Hub"}, CommonName: hosts[0]},
-		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(certLife - clockSkew),
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	for _, host := range hosts {
-		if ip := net.ParseIP(host); ip != nil {
-			leaf.IPAddresses = append(leaf.IPAddresses, ip)
-		} else {
-			leaf.DNSNames = append(leaf.DNSNames, host)
-		}
-	}
 	key, keyPEM, err := newKey()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	certPEM, err := sign(leaf, ca, key, caKey)
-	if err != nil {
-		return nil, err
-	}
-	return []file{{CAFile, caPEM, 0o644}, {CAKeyFile, caKeyPEM, 0o600}, {CertFile, certPEM, 0o644}, {KeyFile, keyPEM, 0o600}}, nil
+	caPEM, err := sign(ca, ca, key, key)
+	return ca, key, []file{{CAFile, caPEM, 0o644}, {CAKeyFile, keyPEM, 0o600}}, err
 }
 
 func newKey() (*ecdsa.PrivateKey, []byte, error) {

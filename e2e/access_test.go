@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -206,4 +208,61 @@ func TestAccess_OpenListener(t *testing.T) {
 	}
 	p.Stop(10 * time.Second)
 	refused("with a revoked key", open()...)
+}
+
+// TestAccess_ClientCertificates: a device that shows a certificate needs no
+// key, and speaks as nobody else; new authorities are taken while it runs.
+func TestAccess_ClientCertificates(t *testing.T) {
+	t.Parallel()
+	l := makeLab(t)
+	for _, name := range []string{"ups-1", "core.rtr_2"} {
+		if got := runBinary(t, nil, "cert", "--dir", l.dir, "--client", name); got.Code != 0 || !strings.Contains(got.Stdout, "--tcp-client-ca "+l.file("ca.pem")) {
+			t.Fatalf("cert: exit %d, %s%s", got.Code, got.Stdout, got.Stderr)
+		}
+	}
+	if got := runBinary(t, nil, "cert", "--dir", l.dir, "--client", "../ups"); got.Code != 64 {
+		t.Errorf("a name that is none: exit %d, %s", got.Code, got.Stderr)
+	}
+	p := startHub(t, options{args: []string{
+		"--tcp-addr", "0.0.0.0:0", "--tcp-tls-cert", l.file("cert.pem"), "--tcp-tls-key", l.file("key.pem"), "--tcp-client-ca", l.file("ca.pem"), "--anonymous", "none",
+	}})
+	_, port, _ := strings.Cut(p.TCP, "]:")
+	if port == "" {
+		_, port, _ = strings.Cut(p.TCP, ":")
+	}
+	send := func(device, lines string) finished {
+		args := []string{"send", "--stdin", "--addr", "127.0.0.1:" + port, "--tls-ca", l.file("ca.pem")}
+		if device != "" {
+			args = append(args, "--client-cert", l.file("client-"+device+".pem"), "--client-key", l.file("client-"+device+"-key.pem"))
+		}
+		return runBinaryWith(t, lines, args...)
+	}
+	if got := send("ups-1", `{"message":"m"}`+"\n"+`{"source":"ups-1"}`+"\n"); got.Code != 0 {
+		t.Errorf("as itself: %s%s", got.Stdout, got.Stderr)
+	}
+	if got := send("core.rtr_2", `{"source":"ups-1"}`); got.Code != 1 || !strings.Contains(got.Stderr, "unauthorized") {
+		t.Errorf("as another one: exit %d, %s%s", got.Code, got.Stdout, got.Stderr)
+	}
+	if got := send("", `{}`); got.Code != 1 || !strings.Contains(got.Stderr, "unauthorized") {
+		t.Errorf("without a certificate: exit %d, %s%s", got.Code, got.Stdout, got.Stderr)
+	}
+	var page struct {
+		Events []struct{ Source string } `json:"events"`
+	}
+	if p.getJSON("/api/events", &page); len(page.Events) != 2 || page.Events[0].Source != "ups-1" || page.Events[1].Source != "ups-1" {
+		t.Errorf("stored %+v", page.Events)
+	}
+	p.Stop(10 * time.Second)
+}
+
+// runBinaryWith is runBinary with standard input.
+func runBinaryWith(t *testing.T, stdin string, args ...string) finished {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = cleanEnv(), strings.NewReader(stdin), &stdout, &stderr
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return finished{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
 }

@@ -50,8 +50,8 @@ func (o opening) dial(addr string) (net.Conn, error) {
 // load's own half of TLS is part of it, since it takes the same processors.
 func (b *bench) access(t *testing.T) {
 	l := makeLab(t)
-	plain := startHub(t, options{env: outboxOn()})
-	encrypted := startHub(t, options{env: outboxOn(), args: []string{"--tcp-tls-cert", l.file("cert.pem"), "--tcp-tls-key", l.file("key.pem")}})
+	plain := startHub(t, options{env: outboxOn(), args: []string{"--limit-key", "0"}})
+	encrypted := startHub(t, options{env: outboxOn(), args: []string{"--limit-key", "0", "--tcp-tls-cert", l.file("cert.pem"), "--tcp-tls-key", l.file("key.pem")}})
 	key := func(p *process) string { return makeKey(t, p, `{"name":"load","scopes":["ingest"]}`).Secret }
 	trust := &tls.Config{RootCAs: l.roots, ServerName: "127.0.0.1"}
 	doors := []struct {

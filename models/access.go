@@ -89,14 +89,15 @@ const (
 // who may nothing but what is public.
 type Actor struct {
 	Kind    ActorKind
-	ID      int64    // of the user or the key
-	Name    string   // of the user, the key or the certificate
-	Address string   // the IP address that they act from; "" for this machine's own commands
-	Role    Role     // of a user
-	Scopes  []Scope  // of a key
-	Sources []string // globs of the sources that they may speak as; none for any
-	Session int64    // by which a user is signed in, 0 without
-	Ingest  bool     // may hand in events without having shown anything
+	ID      int64     // of the user or the key
+	Name    string    // of the user, the key or the certificate
+	Address string    // the IP address that they act from; "" for this machine's own commands
+	Role    Role      // of a user
+	Scopes  []Scope   // of a key
+	Sources []string  // globs of the sources that they may speak as; none for any
+	Session int64     // by which a user is signed in, 0 without
+	Until   time.Time // when what they have shown ends by itself; zero for never
+	Ingest  bool      // may hand in events without having shown anything
 }
 
 // May reports whether a may do what p stands for.

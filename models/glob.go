@@ -5,6 +5,9 @@ import (
 	"unicode/utf8"
 )
 
+// GlobSigns are what a pattern has and a plain name has not.
+const GlobSigns = `*?[\`
+
 // Glob reports whether all of s matches a pattern that path.Match takes. It
 // means the same as there, but that sources are no paths: '*' matches any
 // characters and '?' any one, '/' too. What it takes is bounded by the product

@@ -110,7 +110,7 @@ func wrongSources(globs []string) string {
 // Source is how a speaks when it names no source: as the one that it is bound
 // to, else by its address.
 func (a Actor) Source(address string) string {
-	if len(a.Sources) == 1 && !strings.ContainsAny(a.Sources[0], `*?[\`) {
+	if len(a.Sources) == 1 && !strings.ContainsAny(a.Sources[0], GlobSigns) {
 		return a.Sources[0]
 	}
 	return address

@@ -3,8 +3,12 @@ package tcpingest
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
+	"strings"
 	"time"
+
+	"alerthub/models"
 )
 
 // tlsHandshake is the first byte of every TLS stream, RFC 8446 section 5.1.
@@ -62,10 +66,30 @@ func (c *conn) encrypt(ctx context.Context) bool {
 		}
 		return false
 	}
-	if err := c.net.(*tls.Conn).HandshakeContext(ctx); err != nil {
+	conn := c.net.(*tls.Conn)
+	if err := conn.HandshakeContext(ctx); err != nil {
 		c.srv.refused[refusalOf(errHandshake)].Add(1)
 		c.srv.cfg.Logger.Debug("tcp: no TLS with this client", "peer", c.origin.Peer, "error", err)
+		c.linger(c.raw) // the reason is on its way, and it may be sending already
 		return false
 	}
+	if shown := conn.ConnectionState().PeerCertificates; len(shown) > 0 {
+		c.admit(c.device(shown[0]))
+	}
 	return true
+}
+
+// device is who shows a certificate that was verified: the source of its first
+// DNS name, or else of its common name, and no other. A name that stands for
+// several, or cannot be a source, is nobody's.
+func (c *conn) device(cert *x509.Certificate) models.Actor {
+	name := cert.Subject.CommonName
+	if len(cert.DNSNames) > 0 {
+		name = cert.DNSNames[0]
+	}
+	d, err := models.NewDraft(models.Input{Source: name})
+	if err != nil || name == "" || d.Source != name || strings.ContainsAny(name, models.GlobSigns) {
+		return models.Actor{Kind: models.ActorNobody, Address: c.origin.Peer}
+	}
+	return models.Actor{Kind: models.ActorDevice, Name: name, Address: c.origin.Peer, Sources: []string{name}, Until: cert.NotAfter}
 }

@@ -23,7 +23,7 @@ func labTLS(t *testing.T) *tls.Config {
 	if err := certs.MakeLab(dir, []string{"127.0.0.1"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	pair, err := certs.Load(filepath.Join(dir, certs.CertFile), filepath.Join(dir, certs.KeyFile), nil)
+	pair, err := certs.Load(filepath.Join(dir, certs.CertFile), filepath.Join(dir, certs.KeyFile), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

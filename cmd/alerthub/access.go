@@ -52,7 +52,7 @@ func (a *App) checkOpen() error {
 
 func (a *App) checkTCPOpen(ck *checker) {
 	s := a.settings.Access
-	if s.Explicit || a.access.HasIngestKey() || onlyHere(a.tcpListener) {
+	if s.Explicit || a.settings.TCPTLS.ClientCA != "" || a.access.HasIngestKey() || onlyHere(a.tcpListener) {
 		return
 	}
 	ck.bad("--tcp-addr", "other machines reach %s, and none of them could prove who it is. Make a key for them, or say from where events are taken without one:\n"+

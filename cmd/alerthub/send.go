@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	crand "crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,11 @@ import (
 // sendCmd is a device: it makes up events, or sends lines from a pipe, over
 // the hub's TCP port.
 type sendCmd struct {
-	Addr      string `name:"addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" placeholder:"HOST:PORT" help:"The hub's TCP port. Default ${default}."`
-	tlsClient `embed:""`
-	TokenFile string `name:"token-file" env:"ALERTHUB_TOKEN_FILE" placeholder:"FILE" help:"File whose content is the key to show to the hub. It is a secret: give it so, or in ALERTHUB_TOKEN."`
+	Addr       string `name:"addr" env:"ALERTHUB_TCP_ADDR" default:"127.0.0.1:5090" placeholder:"HOST:PORT" help:"The hub's TCP port. Default ${default}."`
+	tlsClient  `embed:""`
+	ClientCert string `name:"client-cert" placeholder:"FILE" help:"Certificate (PEM) to show in the place of a key; implies --tls."`
+	ClientKey  string `name:"client-key" placeholder:"FILE" help:"Its key (PEM)."`
+	TokenFile  string `name:"token-file" env:"ALERTHUB_TOKEN_FILE" placeholder:"FILE" help:"File whose content is the key to show to the hub. It is a secret: give it so, or in ALERTHUB_TOKEN."`
 
 	Count    int           `name:"count" default:"12" placeholder:"N" help:"Events to make up; 0 goes on until interrupted. Default ${default}."`
 	Interval time.Duration `name:"interval" default:"400ms" placeholder:"DURATION" help:"Pause between them. Default ${default}."`
@@ -52,7 +55,7 @@ func (c *sendCmd) Validate() error {
 // run sends until the input ends. The error tells what was refused or is not
 // known to be stored.
 func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
-	cfg, err := c.config()
+	cfg, err := c.tlsConfig()
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,23 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		err = errors.Join(err, fmt.Errorf("%d of %d events refused", s.refused, s.stored+s.refused))
 	}
 	return err
+}
+
+// tlsConfig is how to encrypt, and the certificate to show; nil for plain text.
+func (c *sendCmd) tlsConfig() (*tls.Config, error) {
+	if c.ClientCert == "" && c.ClientKey == "" {
+		return c.config()
+	}
+	shown, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
+	if err != nil {
+		return nil, fmt.Errorf("--client-cert, --client-key: %w", err)
+	}
+	c.TLS = true
+	cfg, err := c.config()
+	if err == nil {
+		cfg.Certificates = []tls.Certificate{shown}
+	}
+	return cfg, err
 }
 
 // token is the key to show, "" for none.

@@ -16,19 +16,31 @@ import (
 
 // tlsFlags are the settings of encryption.
 type tlsFlags struct {
-	TLSCert    string `name:"tls-cert" env:"ALERTHUB_TLS_CERT" group:"tls" placeholder:"FILE" help:"Certificate with its chain (PEM) of the panel, API and feed, which then speak HTTPS only."`
-	TLSKey     string `name:"tls-key" env:"ALERTHUB_TLS_KEY" group:"tls" placeholder:"FILE" help:"Its key (PEM)."`
-	TCPTLSCert string `name:"tcp-tls-cert" env:"ALERTHUB_TCP_TLS_CERT" group:"tls" placeholder:"FILE" help:"Certificate of the TCP ingest, which then speaks TLS only."`
-	TCPTLSKey  string `name:"tcp-tls-key" env:"ALERTHUB_TCP_TLS_KEY" group:"tls" placeholder:"FILE" help:"Its key."`
+	TLSCert     string `name:"tls-cert" env:"ALERTHUB_TLS_CERT" group:"tls" placeholder:"FILE" help:"Certificate with its chain (PEM) of the panel, API and feed, which then speak HTTPS only."`
+	TLSKey      string `name:"tls-key" env:"ALERTHUB_TLS_KEY" group:"tls" placeholder:"FILE" help:"Its key (PEM)."`
+	TCPTLSCert  string `name:"tcp-tls-cert" env:"ALERTHUB_TCP_TLS_CERT" group:"tls" placeholder:"FILE" help:"Certificate of the TCP ingest, which then speaks TLS only."`
+	TCPTLSKey   string `name:"tcp-tls-key" env:"ALERTHUB_TCP_TLS_KEY" group:"tls" placeholder:"FILE" help:"Its key."`
+	TCPClientCA string `name:"tcp-client-ca" env:"ALERTHUB_TCP_CLIENT_CA" group:"tls" placeholder:"FILE" help:"Authorities (PEM) whose certificates devices may show to the TCP ingest in the place of a key; each speaks as its own name."`
 }
 
-// TLSFiles name a certificate and its key; both are "" for no encryption.
-type TLSFiles struct{ Cert, Key string }
+// TLSFiles name a certificate and its key; both are "" for no encryption. The
+// third names the authorities of clients, "" for none.
+type TLSFiles struct{ Cert, Key, ClientCA string }
 
 // resolve checks both pairs.
 func (f *tlsFlags) resolve(ck *checker) (web, tcp TLSFiles) {
-	return ck.pair("--tls-cert", f.TLSCert, "--tls-key", f.TLSKey),
-		ck.pair("--tcp-tls-cert", f.TCPTLSCert, "--tcp-tls-key", f.TCPTLSKey)
+	web = ck.pair("--tls-cert", f.TLSCert, "--tls-key", f.TLSKey)
+	problems := len(ck.problems)
+	tcp = ck.pair("--tcp-tls-cert", f.TCPTLSCert, "--tcp-tls-key", f.TCPTLSKey)
+	if tcp.ClientCA = f.TCPClientCA; tcp.ClientCA == "" || len(ck.problems) > problems {
+		return web, tcp
+	}
+	if tcp.Cert == "" {
+		ck.bad("--tcp-client-ca", "needs --tcp-tls-cert: certificates are shown over TLS")
+	} else if _, err := certs.Load(tcp.Cert, tcp.Key, tcp.ClientCA, nil); err != nil {
+		ck.bad("--tcp-client-ca", "%v", err)
+	}
+	return web, tcp
 }
 
 func (c *checker) pair(certName, cert, keyName, key string) TLSFiles {
@@ -47,11 +59,11 @@ func (c *checker) pair(certName, cert, keyName, key string) TLSFiles {
 	case cert != "" && key == "":
 		c.bad(keyName, "is needed with %s", certName)
 	case cert != "" && len(c.problems) == problems:
-		if _, err := certs.Load(cert, key, nil); err != nil {
+		if _, err := certs.Load(cert, key, "", nil); err != nil {
 			c.bad(certName+", "+keyName, "%v", err)
 		}
 	}
-	return TLSFiles{cert, key}
+	return TLSFiles{Cert: cert, Key: key}
 }
 
 // loadCertificates reads the pairs that the settings name, or makes ready to
@@ -67,7 +79,7 @@ func (a *App) loadCertificates() error {
 		if l.files.Cert == "" {
 			continue
 		}
-		pair, err := certs.Load(l.files.Cert, l.files.Key, a.logger.With("room", "certs"))
+		pair, err := certs.Load(l.files.Cert, l.files.Key, l.files.ClientCA, a.logger.With("room", "certs"))
 		if err != nil {
 			return err
 		}

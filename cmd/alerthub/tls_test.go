@@ -31,8 +31,13 @@ func labFiles(t *testing.T) (dir string) {
 func TestResolve_Certificates(t *testing.T) {
 	a, b := labFiles(t), labFiles(t)
 	cert, key, other := filepath.Join(a, certs.CertFile), filepath.Join(a, certs.KeyFile), filepath.Join(b, certs.KeyFile)
+	ca := filepath.Join(a, certs.CAFile)
+	if s, err := resolve(t, map[string]string{"ALERTHUB_TCP_CLIENT_CA": ca}, "--tcp-tls-cert", cert, "--tcp-tls-key", key); err != nil || s.TCPTLS != (TLSFiles{cert, key, ca}) {
+		t.Errorf("clients: %+v, %v", s.TCPTLS, err)
+	}
+	t.Setenv("ALERTHUB_TCP_CLIENT_CA", "")
 	s, err := resolve(t, map[string]string{"ALERTHUB_TLS_KEY": key}, "--tls-cert", cert)
-	if err != nil || s.TLS != (TLSFiles{cert, key}) || s.TCPTLS != (TLSFiles{}) {
+	if err != nil || s.TLS != (TLSFiles{Cert: cert, Key: key}) || s.TCPTLS != (TLSFiles{}) {
 		t.Errorf("%+v %+v, %v", s.TLS, s.TCPTLS, err)
 	}
 	for name, tt := range map[string]struct{ args, want []string }{
@@ -40,6 +45,9 @@ func TestResolve_Certificates(t *testing.T) {
 		"no certificate":   {[]string{"--tls-key", key, "--tcp-tls-key", key}, []string{"--tls-cert: is needed", "--tcp-tls-cert: is needed"}},
 		"both unreadable":  {[]string{"--tls-cert", "/nowhere/c", "--tls-key", "/nowhere/k"}, []string{"--tls-cert: /nowhere/c cannot be read: no such file", "--tls-key: /nowhere/k cannot be read"}},
 		"two wrong pairs":  {[]string{"--tls-cert", cert, "--tls-key", other, "--tcp-tls-cert", key, "--tcp-tls-key", key}, []string{"--tls-cert, --tls-key: ", "does not match", "--tcp-tls-cert, --tcp-tls-key: "}},
+		"clients, plain":   {[]string{"--tcp-client-ca", ca}, []string{"--tcp-client-ca: needs --tcp-tls-cert"}},
+		"no such clients":  {[]string{"--tcp-tls-cert", cert, "--tcp-tls-key", key, "--tcp-client-ca", "/nowhere/ca"}, []string{"--tcp-client-ca: open /nowhere/ca"}},
+		"clients of a key": {[]string{"--tcp-tls-cert", cert, "--tcp-tls-key", key, "--tcp-client-ca", key}, []string{"--tcp-client-ca: ", "holds no PEM certificate"}},
 		"a directory, too": {[]string{"--tls-cert", a, "--tls-key", key, "--tcp-addr", "x"}, []string{"--tls-cert: ", "is a directory", "--tcp-addr: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +67,7 @@ func TestResolve_Certificates(t *testing.T) {
 
 func TestSend_TLS(t *testing.T) {
 	dir := labFiles(t)
-	pair, err := certs.Load(filepath.Join(dir, certs.CertFile), filepath.Join(dir, certs.KeyFile), nil)
+	pair, err := certs.Load(filepath.Join(dir, certs.CertFile), filepath.Join(dir, certs.KeyFile), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +127,7 @@ func TestSend_TLSToAPlainPort(t *testing.T) {
 
 func TestWebClient_TrustsTheAuthority(t *testing.T) {
 	dir := labFiles(t)
-	pair, err := certs.Load(filepath.Join(dir, certs.CertFile), filepath.Join(dir, certs.KeyFile), nil)
+	pair, err := certs.Load(filepath.Join(dir, certs.CertFile), filepath.Join(dir, certs.KeyFile), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
