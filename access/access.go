@@ -51,6 +51,7 @@ type Config struct {
 type Service struct {
 	*keyring
 	*senders
+	tokens *tokens
 
 	cfg      Config
 	store    Store
@@ -83,7 +84,7 @@ func New(ctx context.Context, store Store, cfg Config) (*Service, error) {
 		cfg.Now = time.Now
 	}
 	s := &Service{
-		cfg: cfg, store: store, hashing: newHashing(), attempts: newAttempts(),
+		tokens: newTokens(cfg.Now), cfg: cfg, store: store, hashing: newHashing(), attempts: newAttempts(),
 		users: make(map[int64]*models.Credentials), named: make(map[string]int64), sessions: make(map[string]*session),
 	}
 	var err error
@@ -158,9 +159,12 @@ func (s *Service) keep(ctx context.Context, what string, store func(context.Cont
 	}
 }
 
-// Bearer is who holds a token: an API key. address is where it comes from. The
-// error is models.ErrUnauthorized.
+// Bearer is who holds a token: an API key, or what it was exchanged for.
+// address is where it comes from. The error is models.ErrUnauthorized.
 func (s *Service) Bearer(_ context.Context, token, address string) (models.Actor, error) {
+	if looksSigned(token) {
+		return s.signed(token, address)
+	}
 	return s.bearer(token, address)
 }
 
@@ -175,6 +179,9 @@ func (s *Service) Valid(a models.Actor) bool {
 	case models.ActorKey:
 		return s.holds(a)
 	case models.ActorUser:
+		if a.Session == 0 {
+			return s.heldBy(a) != nil
+		}
 		return s.sessionGoesOn(a)
 	case models.ActorOpen:
 		return s.Open()

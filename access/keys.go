@@ -143,9 +143,7 @@ func (k *heldKey) shown() models.Key {
 func (r *keyring) revokeKey(ctx context.Context, id int64) (models.Key, error) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	r.mu.RLock()
-	held := r.byID[id]
-	r.mu.RUnlock()
+	held := r.find(id)
 	if held == nil {
 		return models.Key{}, fmt.Errorf("key %d: %w", id, models.ErrNotFound)
 	}
@@ -204,6 +202,13 @@ func (r *keyring) bearer(secret, address string) (models.Actor, error) {
 
 func (k *heldKey) actor(address string) models.Actor {
 	return models.Actor{Kind: models.ActorKey, ID: k.ID, Name: k.Name, Address: address, Scopes: k.Scopes, Sources: k.Sources}
+}
+
+// find is the key with an id; nil for none.
+func (r *keyring) find(id int64) *heldKey {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byID[id]
 }
 
 // holds reports whether the key that a has shown is still good.
