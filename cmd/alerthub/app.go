@@ -85,7 +85,7 @@ func New(ctx context.Context, s Settings, logger *slog.Logger) (_ *App, err erro
 		return nil, err
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
-	a.access, err = access.New(ctx, a.store, access.Config{Anonymous: s.Access.Anonymous, Logger: logger.With("room", "access")})
+	a.access, err = access.New(ctx, a.store, s.accessConfig(logger.With("room", "access")))
 	if err != nil {
 		return nil, err
 	}
@@ -186,11 +186,15 @@ func (a *App) Start() {
 	a.background("watch", a.watch.Run, nil) // it ends before the doors that it uses
 
 	addrs := a.Addrs()
-	scheme := "http"
+	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", a.panelURL(), "tcp_tls", a.tcpCert != nil)
+}
+
+// panelURL is the panel's address on this machine.
+func (a *App) panelURL() string {
 	if a.webCert != nil {
-		scheme = "https"
+		return "https://" + a.Addrs().HTTP
 	}
-	a.logger.Info("ready", "http", addrs.HTTP, "tcp", addrs.TCP, "feed", addrs.Feed, "panel", scheme+"://"+addrs.HTTP, "tcp_tls", a.tcpCert != nil)
+	return "http://" + a.Addrs().HTTP
 }
 
 // Addrs returns what was bound, so that port 0 can be used.

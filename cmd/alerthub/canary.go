@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,6 +27,7 @@ type canaryCmd struct {
 	Addr string `name:"addr" env:"ALERTHUB_HTTP_ADDR" default:"127.0.0.1:5080" placeholder:"HOST:PORT" help:"The hub's panel. Default ${default}."`
 
 	tlsClient `embed:""`
+	tokenFrom `embed:""`
 }
 
 // Validate tells a wrong command line before anything is sent.
@@ -45,6 +47,8 @@ func (c *canaryCmd) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	case status == http.StatusNotFound:
 		return errors.New("the hub sends no canaries: start it with --canary")
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return errors.New("the hub wants a key that may do this (scope admin): give it in ALERTHUB_TOKEN, or a file with --token-file")
 	case status == http.StatusConflict:
 		return errors.New("another canary is under way")
 	case status != http.StatusAccepted:
@@ -92,6 +96,13 @@ func (c *canaryCmd) ask(ctx context.Context, method string, into any) (status in
 	r, err := http.NewRequestWithContext(ctx, method, base+"/api/canary", nil)
 	if err != nil {
 		return 0, err
+	}
+	token, err := c.token(os.Getenv)
+	if err != nil {
+		return 0, err
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	answer, err := client.Do(r)
 	if err != nil {

@@ -39,7 +39,7 @@ func TestResolve_Defaults(t *testing.T) {
 	}
 	want := Settings{
 		HTTPAddr: "127.0.0.1:5080", TCPAddr: "127.0.0.1:5090", FeedAddr: "127.0.0.1:8767", DataDir: "./data",
-		Access:            AccessSettings{Anonymous: models.Networks{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
+		Access:            AccessSettings{SessionIdle: 12 * time.Hour, SessionMax: 30 * 24 * time.Hour, Anonymous: models.Networks{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 		TCPMaxConnections: 10000, TCPMaxLine: 65536, TCPIdleTimeout: 10 * time.Minute,
 		Limits: LimitSettings{
 			Source: models.Rate{PerSecond: 5000, Burst: 10_000}, Peer: models.Rate{PerSecond: 10_000, Burst: 20_000}, Key: models.Rate{PerSecond: 10_000, Burst: 20_000},
@@ -105,7 +105,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	_, err := resolve(t, map[string]string{
 		"SMTP_PORT": "smtp", "SMTP_USER": "hub", "SMTP_TLS": "maybe", "SMTP_TO": "nobody", "SMTP_CA_FILE": "/nonexistent",
 		"SMTP_PASS_FILE": "/nonexistent", "ALERTHUB_EMAIL_MAX_AGE": "soon", "ALERTHUB_LOG_LEVEL": "loud", "ALERTHUB_LOG_FORMAT": "xml",
-		"ALERTHUB_ANONYMOUS": "10.0.0.0/8,lan",
+		"ALERTHUB_ANONYMOUS": "10.0.0.0/8,lan", "ALERTHUB_SESSION_MAX": "1h", "ALERTHUB_SESSION_IDLE": "-1s",
 	}, "--http-addr", "127.0.0.1:5060", "--feed-addr", "5061", "--tcp-addr", "127.0.0.1:99999",
 		"--tcp-max-connections", "0", "--tcp-max-line", "x", "--tcp-idle-timeout=-1s", "--data-dir", "",
 		"--limit-source", "200", "--limit-peer", "0/10", "--limit-key", "10/many", "--shared-addresses", "everybody", "--trusted-proxies", "10.0.0.1,::/0",
@@ -117,7 +117,7 @@ func TestResolve_NamesEveryWrongSettingAtOnce(t *testing.T) {
 	for _, name := range []string{
 		"--http-addr", "--feed-addr", "--tcp-addr", "--tcp-max-connections", "--tcp-max-line", "--tcp-idle-timeout", "--data-dir",
 		"SMTP_PORT", "SMTP_USER, SMTP_PASS", "SMTP_TLS", "SMTP_TO", "SMTP_CA_FILE", "SMTP_PASS_FILE", "--email-max-age", "--anonymous", "--log-level", "--log-format",
-		"--trusted-proxies", "--limit-source", "--limit-peer", "--limit-key", "--shared-addresses", "--http-max-connections", "--tcp-max-connections-per-address", "--http-max-connections-per-address",
+		"--session-idle", "--trusted-proxies", "--limit-source", "--limit-peer", "--limit-key", "--shared-addresses", "--http-max-connections", "--tcp-max-connections-per-address", "--http-max-connections-per-address",
 	} {
 		if !strings.Contains(err.Error(), "\n  "+name+": ") {
 			t.Errorf("the error does not name %s:\n%v", name, err)
@@ -136,6 +136,7 @@ func TestResolve_Anonymous(t *testing.T) {
 		"none":                          {Explicit: true},
 		"10.1.2.3/16, ::ffff:192.0.2.7": {Explicit: true, Anonymous: models.Networks{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.7/32")}},
 	} {
+		want.SessionIdle, want.SessionMax = 12*time.Hour, 30*24*time.Hour
 		s, err := resolve(t, map[string]string{"ALERTHUB_ANONYMOUS": text})
 		if diff := cmp.Diff(want, s.Access, samePrefix); diff != "" || err != nil {
 			t.Errorf("%q (-want +got): %s%v", text, diff, err)

@@ -35,6 +35,7 @@ func (a *App) openDoors() {
 	caps := a.webCaps()
 	a.serveHTTP("feed", limits.Listen(a.feedListener, caps), handlers.NewFeed(web))
 	a.serveHTTP("panel", limits.Listen(a.httpListener, caps), handlers.New(web))
+	a.serveAdmin(handlers.NewAdmin(web))
 	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
 }
 
@@ -64,6 +65,18 @@ func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
 		}
 		return err
 	})
+}
+
+// serveAdmin answers commands on this machine. Without its socket the hub does
+// what it is there for all the same.
+func (a *App) serveAdmin(h http.Handler) {
+	l, err := listenAdmin(context.Background(), a.settings.DataDir)
+	if err != nil {
+		a.logger.Error("no commands can be answered while the hub runs", "error", err)
+		return
+	}
+	server := adminServer(h, a.logger)
+	a.serve("commands", func() error { return server.Serve(l) }, func(context.Context) error { return server.Close() })
 }
 
 func port(l net.Listener) int {

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // the readers' time zones, for machines that have none
 
@@ -36,6 +37,9 @@ type cli struct {
 	Routes  routesCmd  `cmd:"" help:"Check a file of contacts and routes, or explain what it does with an event."`
 	Notify  notifyCmd  `cmd:"" help:"Try whether people can be told."`
 	Canary  canaryCmd  `cmd:"" help:"Have the running hub send an event through itself to a person, and print what became of it."`
+	User    userCmd    `cmd:"" help:"See to the people who can sign in."`
+	Key     keyCmd     `cmd:"" help:"See to the keys of scripts and devices."`
+	Senders sendersCmd `cmd:"" help:"Tell who sends without a key, and whom another setting would refuse."`
 	Send    sendCmd    `cmd:"" help:"Send events to a hub's TCP port, as a device does."`
 	Cert    certCmd    `cmd:"" help:"Make certificates for a lab: an authority of its own, and one for the hub."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -75,12 +79,34 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "alerthub: %v\nTry: alerthub --help\n", err)
 		return exitUsage
 	}
-	switch command.Selected().Name {
-	case "check":
+	switch selected, _, _ := strings.Cut(command.Command(), " <"); selected {
+	case "user add":
+		err = c.User.Add.run(ctx, stdin, stdout, stderr)
+	case "user passwd":
+		err = c.User.Passwd.run(ctx, stdin, stdout, stderr)
+	case "user role":
+		err = c.User.Role.run(ctx, stdout)
+	case "user disable":
+		err = c.User.Disable.disable(ctx, stdout, true)
+	case "user enable":
+		err = c.User.Enable.disable(ctx, stdout, false)
+	case "user reset":
+		err = c.User.Reset.reset(ctx, stdout)
+	case "user list":
+		err = c.User.List.run(ctx, stdout)
+	case "key add":
+		err = c.Key.Add.run(ctx, stdout, stderr)
+	case "key list":
+		err = c.Key.List.run(ctx, stdout)
+	case "key revoke":
+		err = c.Key.Revoke.run(ctx, stdout)
+	case "senders":
+		err = c.Senders.run(ctx, stdout)
+	case "routes check":
 		err = c.Routes.Check.run(stdout)
-	case "explain":
+	case "routes explain":
 		err = c.Routes.Explain.run(stdout)
-	case "test":
+	case "notify test":
 		err = c.Notify.Test.run(ctx, stdout)
 	case "canary":
 		err = c.Canary.run(ctx, stdout)
@@ -91,7 +117,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case "version":
 		fmt.Fprintln(stdout, versionLine())
 	default:
-		err = c.Serve.run(ctx, stderr)
+		err = c.Serve.run(ctx, stdout, stderr)
 	}
 	var wrong *settingsError
 	switch {
@@ -141,7 +167,7 @@ func build() string {
 }
 
 // run serves until the context ends, then stops in order.
-func (c *serveCmd) run(ctx context.Context, stderr io.Writer) error {
+func (c *serveCmd) run(ctx context.Context, stdout, stderr io.Writer) error {
 	settings, err := c.resolve(os.Getenv)
 	if err != nil {
 		return err
@@ -155,6 +181,7 @@ func (c *serveCmd) run(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	app.Start()
+	app.offerSetup(stdout)
 	select {
 	case <-ctx.Done():
 		logger.Info("stopping")

@@ -31,7 +31,7 @@ type sendCmd struct {
 	tlsClient  `embed:""`
 	ClientCert string `name:"client-cert" placeholder:"FILE" help:"Certificate (PEM) to show in the place of a key; implies --tls."`
 	ClientKey  string `name:"client-key" placeholder:"FILE" help:"Its key (PEM)."`
-	TokenFile  string `name:"token-file" env:"ALERTHUB_TOKEN_FILE" placeholder:"FILE" help:"File whose content is the key to show to the hub. It is a secret: give it so, or in ALERTHUB_TOKEN."`
+	tokenFrom  `embed:""`
 
 	Count    int           `name:"count" default:"12" placeholder:"N" help:"Events to make up; 0 goes on until interrupted. Default ${default}."`
 	Interval time.Duration `name:"interval" default:"400ms" placeholder:"DURATION" help:"Pause between them. Default ${default}."`
@@ -39,6 +39,21 @@ type sendCmd struct {
 	Stdin    bool          `name:"stdin" help:"Send the lines of standard input instead, one JSON object each, as fast as they are acknowledged. Prints the refused ones and fails if there are any."`
 	Key      bool          `name:"key" help:"Give each event an idempotency key, unless it has one. What was not acknowledged is sent again after a reconnect; nothing is lost or stored twice."`
 	RetryFor time.Duration `name:"retry-for" default:"1m" placeholder:"DURATION" help:"With --key: how long to try while the hub acknowledges nothing. Default ${default}."`
+}
+
+// tokenFrom is where a command reads the key that it shows to the hub.
+type tokenFrom struct {
+	TokenFile string `name:"token-file" env:"ALERTHUB_TOKEN_FILE" placeholder:"FILE" help:"File whose content is the key to show to the hub. It is a secret: give it so, or in ALERTHUB_TOKEN."`
+}
+
+// token is the key to show, "" for none.
+func (t *tokenFrom) token(getenv func(string) string) (string, error) {
+	var ck checker
+	token := strings.TrimSpace(ck.secret("ALERTHUB_TOKEN", getenv, t.TokenFile))
+	if len(ck.problems) > 0 {
+		return "", &settingsError{ck.problems}
+	}
+	return token, nil
 }
 
 // Validate tells a wrong command line before anything is sent.
@@ -122,16 +137,6 @@ func (c *sendCmd) tlsConfig() (*tls.Config, error) {
 		cfg.Certificates = []tls.Certificate{shown}
 	}
 	return cfg, err
-}
-
-// token is the key to show, "" for none.
-func (c *sendCmd) token(getenv func(string) string) (string, error) {
-	var ck checker
-	token := strings.TrimSpace(ck.secret("ALERTHUB_TOKEN", getenv, c.TokenFile))
-	if len(ck.problems) > 0 {
-		return "", &settingsError{ck.problems}
-	}
-	return token, nil
 }
 
 // message is one line to send.

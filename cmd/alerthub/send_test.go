@@ -471,7 +471,7 @@ func TestSend_ShowsItsToken(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nah_secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, log, err := sendLines(t, sendCmd{Addr: addr, Key: true, RetryFor: 10 * time.Second, TokenFile: file}, lines)
+	out, log, err := sendLines(t, sendCmd{Addr: addr, Key: true, RetryFor: 10 * time.Second, tokenFrom: tokenFrom{TokenFile: file}}, lines)
 	if diff := cmp.Diff(want, hub.messages()); diff != "" || err != nil || server.Stats().Accepted != 4 {
 		t.Errorf("%s%s%v over %d connections\n%s", out, log, err, server.Stats().Accepted, diff)
 	}
@@ -484,7 +484,7 @@ func TestSend_ShowsItsToken(t *testing.T) {
 			t.Errorf("with a wrong token: %s%v", log, err)
 		}
 	}
-	if _, _, err := sendLines(t, sendCmd{Addr: addr, TokenFile: file}, lines); err == nil || !strings.Contains(err.Error(), "give one of them") {
+	if _, _, err := sendLines(t, sendCmd{Addr: addr, tokenFrom: tokenFrom{TokenFile: file}}, lines); err == nil || !strings.Contains(err.Error(), "give one of them") {
 		t.Errorf("two tokens: %v", err)
 	}
 	if got := len(hub.messages()); got != len(want) {
