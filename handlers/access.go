@@ -27,6 +27,7 @@ type Access interface {
 	Valid(models.Actor) bool
 
 	SignIn
+	Tokens
 	People
 }
 

@@ -46,6 +46,7 @@ func (h *Handler) apiRoutes() []route {
 		{http.MethodGet, "/api/audit", models.PermitOperate, h.listAudit},
 		{http.MethodGet, pathCanary, models.PermitRead, h.getCanary},
 		{http.MethodPost, pathCanary, models.PermitOperate, h.postCanary},
+		{http.MethodPost, "/api/token", models.PermitPublic, h.postToken},
 		{http.MethodGet, pathOpenAPI, models.PermitPublic, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) }},
 		{http.MethodGet, pathHealth, models.PermitPublic, func(c echo.Context) error { return answer(c, map[string]bool{"alive": true}) }},
 		{http.MethodGet, pathReady, models.PermitPublic, h.getReady},

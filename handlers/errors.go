@@ -187,6 +187,9 @@ func (h *Handler) handleError(err error, c echo.Context) {
 	p := problemOf(err)
 	header := c.Response().Header()
 	header.Set(echo.HeaderCacheControl, "no-store")
+	if p.Status == http.StatusUnauthorized {
+		header.Set(echo.HeaderWWWAuthenticate, "Bearer") // RFC 9110 section 15.5.2 wants one
+	}
 	if p.retryAfter > 0 {
 		header.Set(echo.HeaderRetryAfter, strconv.Itoa(p.retryAfter))
 	}
