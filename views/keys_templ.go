@@ -94,7 +94,7 @@ func Keys(p Page, d KeysData) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = shell(i18n.T(ctx, "key.made"), d.Secret).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = shell(i18n.T(ctx, "totp.secret"), d.Secret).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
