@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,7 +166,7 @@ func TestKeys_OwnToken(t *testing.T) {
 // countedStore counts what is written.
 type countedStore struct {
 	Store
-	fail  error
+	fail  atomic.Bool
 	times [][]models.KeyUse
 }
 
@@ -181,8 +182,8 @@ func (c *countedStore) Keys(context.Context) (map[string]models.Key, error) {
 func (c *countedStore) Senders(context.Context) ([]models.AnonymousSender, error) { return nil, nil }
 
 func (c *countedStore) KeysUsed(_ context.Context, uses []models.KeyUse) error {
-	if c.fail != nil {
-		return c.fail
+	if c.fail.Load() {
+		return models.ErrUnavailable
 	}
 	c.times = append(c.times, uses)
 	return nil
@@ -211,14 +212,17 @@ func TestRun_StoresTheLastUseOnceAMinute(t *testing.T) {
 		if len(counted.times) != 1 || len(counted.times[0]) != 1 || counted.times[0][0].ID != 1 {
 			t.Errorf("stored %v", counted.times)
 		}
-		counted.fail = models.ErrUnavailable
+		counted.fail.Store(true)
 		time.Sleep(time.Minute)
-		counted.fail = nil
+		synctest.Wait()
+		counted.fail.Store(false)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(counted.times) != 2 {
 			t.Errorf("what could not be stored: %v", counted.times)
 		}
 		time.Sleep(time.Hour) // nobody uses it
+		synctest.Wait()
 		if len(counted.times) != 2 {
 			t.Errorf("stored without a use: %v", counted.times)
 		}

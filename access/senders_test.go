@@ -94,14 +94,14 @@ func TestSenders_AreBounded(t *testing.T) {
 type savedStore struct {
 	countedStore
 	saved int
-	fails error
 }
 
 func (s *savedStore) SaveSenders(_ context.Context, list []models.AnonymousSender) error {
-	if s.fails == nil {
-		s.saved += len(list)
+	if s.fail.Load() {
+		return models.ErrUnavailable
 	}
-	return s.fails
+	s.saved += len(list)
+	return nil
 }
 
 func TestRun_StoresSenders(t *testing.T) {
@@ -122,11 +122,13 @@ func TestRun_StoresSenders(t *testing.T) {
 		if saved.saved != 1 {
 			t.Errorf("%d writes in ten seconds", saved.saved)
 		}
-		saved.fails = models.ErrUnavailable
+		saved.fail.Store(true)
 		s.AnonymousSent("::1", "a", 1)
 		time.Sleep(time.Minute)
-		saved.fails = nil
+		synctest.Wait()
+		saved.fail.Store(false)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if saved.saved != 2 {
 			t.Errorf("%d writes, want what could not be written once more", saved.saved)
 		}

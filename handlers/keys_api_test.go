@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -48,8 +47,18 @@ func (m *memoryAccess) Senders(context.Context) ([]models.AnonymousSender, error
 // newAccess is a real one on storage in memory.
 func newAccess(t testing.TB) *access.Service {
 	t.Helper()
+	return accessFor(t, "0.0.0.0/0,::/0")
+}
+
+// accessFor takes events without a key from these networks.
+func accessFor(t testing.TB, anonymous string) *access.Service {
+	t.Helper()
+	networks, err := models.ParseNetworks(anonymous)
+	if err != nil {
+		t.Fatal(err)
+	}
 	service, err := access.New(t.Context(), &memoryAccess{keys: make(map[string]models.Key)}, access.Config{
-		Anonymous: models.Networks{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}, Now: func() time.Time { return received },
+		Anonymous: networks, Now: func() time.Time { return received },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -176,5 +185,54 @@ func TestSenders_DryRun(t *testing.T) {
 	}
 	if res, text := send(t, server, "GET", "/api/senders?anonymous=10.0.0.0/8,,", ""); res.StatusCode != http.StatusBadRequest || !strings.Contains(text, `"field":"anonymous"`) {
 		t.Errorf("%d %s", res.StatusCode, text)
+	}
+}
+
+// TestIngest_WhoMay: whether a key is needed depends on the address alone, and
+// on nothing else that is there.
+func TestIngest_WhoMay(t *testing.T) {
+	for _, networks := range []string{"127.0.0.0/8", "none", "192.0.2.0/24"} {
+		o := testOptions(t, &fakeService{})
+		who := accessFor(t, networks)
+		o.Access, o.Keys, o.Senders = who, who, who
+		server := serveStrangers(t, o)
+		taken := networks == "127.0.0.0/8"
+		check := func(what string, status int, headers ...string) {
+			t.Helper()
+			if res, text := send(t, server, "POST", "/api/events", `{"source":"a"}`, append(headers, "Content-Type", jsonType)...); res.StatusCode != status {
+				t.Errorf("%s, %s: %d, want %d: %s", networks, what, res.StatusCode, status, text)
+			}
+		}
+		anonymous := func(what string) {
+			t.Helper()
+			status := http.StatusUnauthorized
+			if taken {
+				status = http.StatusCreated
+			}
+			check(what, status)
+			check(what+", whatever it says of itself", status, "X-Forwarded-For", "127.0.0.1", "Forwarded", "for=192.0.2.1", "X-Real-IP", "192.0.2.1")
+		}
+		anonymous("nothing is there")
+		ingests, reads := secretOf(t, o, "device", models.ScopeIngest), secretOf(t, o, "script", models.ScopeRead)
+		anonymous("there are keys")
+		if _, err := who.AddUser(t.Context(), "ana", "correct horse battery", models.RoleAdmin); err != nil {
+			t.Fatal(err)
+		}
+		anonymous("there are users")
+		check("a key", http.StatusCreated, "Authorization", "Bearer "+ingests)
+		check("a key to read", http.StatusForbidden, "Authorization", "Bearer "+reads)
+		check("a wrong key", http.StatusUnauthorized, "Authorization", "Bearer nah_wrong")
+		if _, err := who.RevokeKey(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		check("a revoked key", http.StatusUnauthorized, "Authorization", "Bearer "+ingests)
+		anonymous("a key is revoked")
+		want := 0
+		if taken {
+			want = 1
+		}
+		if list := who.Senders(); len(list) != want || want == 1 && list[0].Events != 8 {
+			t.Errorf("%s: senders %+v", networks, list)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func ingestKey(sources ...string) models.Actor {
 // keyed is an access that knows some keys.
 func keyed(strict bool) *fakeAccess {
 	return &fakeAccess{strict: strict, keys: map[string]models.Actor{
-		"any": ingestKey(), "ups": ingestKey("ups-*", "pdu-?"), "one": ingestKey("sensor-a"), "address": ingestKey("127.0.0.*"),
+		"any": {ID: 7, Scopes: []models.Scope{models.ScopeIngest}}, "ups": ingestKey("ups-*", "pdu-?"), "one": ingestKey("sensor-a"), "address": ingestKey("127.0.0.*"),
 		"reader": {Scopes: []models.Scope{models.ScopeRead}}, "admin": {Scopes: []models.Scope{models.ScopeAdmin}},
 	}}
 }
@@ -194,4 +195,30 @@ func TestAccess_CostsNoMemory(t *testing.T) {
 		t.Errorf("a connection that says nothing takes %d bytes", each)
 	}
 	runtime.KeepAlive(conns)
+}
+
+// TestAccess_LimitsKnowTheKey: what bounds events per key is told whose they are.
+func TestAccess_LimitsKnowTheKey(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	limit := func(d models.Draft) error {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, d.Credential)
+		return nil
+	}
+	_, addr := start(t, &fakeService{}, Config{Access: keyed(false), Limit: limit})
+	c := dial(t, addr)
+	c.send(`{"token":"any"}` + "\n{}\nnonsense\n")
+	c.expect(ok)
+	c.expect(`{"ok":true,"event_id":1}`)
+	c.expect(`{"ok":false,"error":"invalid_json"}`)
+	nobody := dial(t, addr)
+	nobody.send("{}\n")
+	nobody.expect(`{"ok":true,"event_id":2}`)
+	mu.Lock()
+	defer mu.Unlock()
+	if diff := cmp.Diff([]string{"key 7", "key 7", ""}, seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
