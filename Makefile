@@ -43,6 +43,7 @@ test-long: chromium ## soak and hundreds of kills (an hour)
 bench: build ## load the real program through its doors and compare with the floors of this machine
 	$(GO) test -tags bench -count=1 -timeout 1h -run '^TestBench' -v ./e2e
 	$(GO) test -count=1 -run '^$$' -bench '^BenchmarkClaim$$' -benchtime 500x ./store
+	$(GO) test -count=1 -run '^$$' -bench '^BenchmarkService_Session$$' ./access
 
 shots: chromium ## pictures of every page in ./shots, and those of the README in docs/img
 	$(GO) test -tags shots -count=1 -timeout 10m -run '^TestShots$$' -v ./e2e

@@ -104,8 +104,6 @@ func (s *Service) begin(ctx context.Context, c *models.Credentials, token string
 	if code {
 		s.scs.Put(ctx, keyPending, c.ID)
 		s.scs.SetDeadline(ctx, s.now().Add(codeWithin))
-	} else {
-		s.scs.Put(ctx, keyUser, c.ID)
 	}
 	token, _, err = s.scs.Commit(ctx)
 	if err != nil {

@@ -196,12 +196,13 @@ func (s *truth) mail(receipts []models.Receipt) {
 // rig is a Live on a real server.
 type rig struct {
 	*Live
-	t      *testing.T
-	truth  *truth
-	server *httptest.Server
-	dialer websocket.Dialer
-	log    *strings.Builder // read it after stop
-	stop   func()
+	t       *testing.T
+	truth   *truth
+	server  *httptest.Server
+	dialer  websocket.Dialer
+	log     *strings.Builder // read it after stop
+	stop    func()
+	allowed atomic.Bool
 }
 
 func newRig(t *testing.T, cfg Config, stored int) *rig {
@@ -250,9 +251,10 @@ func startRig(t *testing.T, cfg Config, stored int, network *pipes) *rig {
 		cfg.PoliteClose = 200 * time.Millisecond
 	}
 	r.Live = New(cfg)
+	r.allow(true)
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ws", func(w http.ResponseWriter, req *http.Request) { _ = r.ServePanel(w, req, anybody) })
-	mux.HandleFunc("/ws/events", func(w http.ResponseWriter, req *http.Request) { _ = r.ServeFeed(w, req, anybody) })
+	mux.HandleFunc("/ws", func(w http.ResponseWriter, req *http.Request) { _ = r.ServePanel(w, req, r.may) })
+	mux.HandleFunc("/ws/events", func(w http.ResponseWriter, req *http.Request) { _ = r.ServeFeed(w, req, r.may) })
 	r.server = httptest.NewUnstartedServer(mux)
 	if network != nil {
 		r.server.Listener.Close()
@@ -374,3 +376,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // anybody may read.
 func anybody() bool { return true }
+
+// may is whether those who have a socket here may read; allow changes that.
+func (r *rig) may() bool     { return r.allowed.Load() }
+func (r *rig) allow(it bool) { r.allowed.Store(it) }

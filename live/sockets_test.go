@@ -177,6 +177,35 @@ func TestClose_TellsEverybodyToComeBack(t *testing.T) {
 	}
 }
 
+// Whoever may not read any more is told to sign in, panel and feed, also one
+// that takes nothing; whoever may not read from the start gets nothing.
+func TestSockets_EndWithTheRight(t *testing.T) {
+	r := newRig(t, Config{}, 3)
+	conns := map[string]*websocket.Conn{}
+	for _, path := range []string{"/ws?view=events&since=0", "/ws/events?since=0"} {
+		conns[path] = r.dial(t, path)
+	}
+	eventually(t, "both are there", func() bool { c := r.Counters(); return c.Panels == 1 && c.FeedClients == 1 })
+	r.allow(false)
+	began := time.Now()
+	for path, conn := range conns {
+		if code := closeCode(t, conn); code != websocket.ClosePolicyViolation {
+			t.Errorf("%s: close code %d, want 1008", path, code)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("they ended after %v", took)
+	}
+	for path := range conns {
+		conn := r.dial(t, path)
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, text, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+			t.Errorf("%s, from the start: %q, %v", path, text, err)
+		}
+	}
+	eventually(t, "nobody is left", func() bool { c := r.Counters(); return c.Panels == 0 && c.FeedClients == 0 })
+}
+
 // Three closings, twenty hand-overs and clients that come and go, all at once:
 // nobody hangs and nobody is left.
 func TestClose_RacesWithEverything(t *testing.T) {
