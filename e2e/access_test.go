@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,25 +15,53 @@ import (
 	"time"
 )
 
-// madeKey is the answer to a new key.
-type madeKey struct {
-	ID         int64   `json:"id"`
-	Secret     string  `json:"key"`
-	LastUsedAt *string `json:"last_used_at"`
-}
-
-func makeKey(t *testing.T, p *process, body string) madeKey {
+// makeKey makes a key by the command, beside the hub of a data directory or
+// while there is none.
+func makeKey(t *testing.T, dir, name string, args ...string) (secret string) {
 	t.Helper()
-	var k madeKey
-	if status := p.postJSON("/api/keys", body, &k); status != http.StatusCreated || len(k.Secret) != 47 {
-		t.Fatalf("POST /api/keys: %d %+v", status, k)
+	got := runBinary(t, nil, append([]string{"key", "add", "--data-dir", dir, name}, args...)...)
+	secret = strings.TrimSpace(got.Stdout)
+	if got.Code != 0 || len(secret) != 47 || strings.Contains(got.Stderr, secret) {
+		t.Fatalf("key add %s: exit %d, %s%s", name, got.Code, got.Stdout, got.Stderr)
 	}
-	return k
+	return secret
 }
 
-func (d *device) show(k madeKey) answer {
+func revokeKey(t *testing.T, dir, name string) {
+	t.Helper()
+	if got := runBinary(t, nil, "key", "revoke", "--data-dir", dir, name); got.Code != 0 {
+		t.Fatalf("key revoke %s: exit %d, %s", name, got.Code, got.Stderr)
+	}
+}
+
+func (d *device) show(secret string) answer {
 	d.t.Helper()
-	return d.Ask(fmt.Sprintf(`{"token":%q}`, k.Secret))
+	return d.Ask(fmt.Sprintf(`{"token":%q}`, secret))
+}
+
+// bearer asks as who holds a key or token, and returns the status.
+func (p *process) bearer(token, method, path string, into any) int {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(p.t.Context(), method, p.URL(path), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	res, err := httpClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(raw, into); err != nil {
+			p.t.Fatalf("%s %s: %v in %s", method, path, err, raw)
+		}
+	}
+	return res.StatusCode
 }
 
 // ends reports how long it takes until the hub closes the connection.
@@ -54,11 +84,11 @@ func TestAccess_Keys(t *testing.T) {
 	if got := anonymous.Ask(`{"source":"sw-1"}`); got.EventID != 1 {
 		t.Fatalf("an anonymous device on this machine: %+v", got)
 	}
-	ups := makeKey(t, p, `{"name":"ups","scopes":["ingest"],"sources":["ups-*"]}`)
-	other := makeKey(t, p, `{"name":"other","scopes":["ingest"]}`)
+	ups := makeKey(t, dir, "ups", "--source", "ups-*")
+	other := makeKey(t, dir, "other")
 
 	speaking, idle, kept := dialDevice(t, p), dialDevice(t, p), dialDevice(t, p)
-	for d, k := range map[*device]madeKey{speaking: ups, idle: ups, kept: other} {
+	for d, k := range map[*device]string{speaking: ups, idle: ups, kept: other} {
 		if got := d.show(k); !got.OK || got.EventID != 0 {
 			t.Fatalf("a good token: %+v", got)
 		}
@@ -70,26 +100,33 @@ func TestAccess_Keys(t *testing.T) {
 		t.Errorf("another's source: %+v", got)
 	}
 	wrong := dialDevice(t, p)
-	if got := wrong.Ask(`{"token":"` + another(ups.Secret) + `"}`); got.Error != "unauthorized" {
+	if got := wrong.Ask(`{"token":"` + another(ups) + `"}`); got.Error != "unauthorized" {
 		t.Errorf("a wrong token: %+v", got)
 	}
-	if got := dialDevice(t, p).Ask(`{"message":"m","token":"` + ups.Secret + `"}`); got.Field != "token" {
+	if got := dialDevice(t, p).Ask(`{"message":"m","token":"` + ups + `"}`); got.Field != "token" {
 		t.Errorf("a key in an event: %+v", got)
 	}
-	if got := runBinary(t, []string{"ALERTHUB_TOKEN=" + other.Secret}, "send", "--addr", p.TCP, "--count=2", "--interval=1ms"); got.Code != 0 {
+	if got := runBinary(t, []string{"ALERTHUB_TOKEN=" + other}, "send", "--addr", p.TCP, "--count=2", "--interval=1ms"); got.Code != 0 {
 		t.Errorf("send: %s%s", got.Stdout, got.Stderr)
 	}
 
-	var revoked struct {
-		RevokedAt *string `json:"revoked_at"`
+	var jwt struct{ Token string }
+	if status := p.bearer(ups, http.MethodPost, "/api/token", &jwt); status != http.StatusOK {
+		t.Fatalf("a token: %d", status)
 	}
-	if status := p.request(http.MethodDelete, fmt.Sprintf("/api/keys/%d", ups.ID), "", nil, &revoked); status != http.StatusOK || revoked.RevokedAt == nil {
-		t.Fatalf("revoke: %d %+v", status, revoked)
+	short := dialDevice(t, p)
+	if got := short.show(jwt.Token); !got.OK {
+		t.Errorf("a token: %+v", got)
 	}
+	if got := short.Ask(`{"source":"sw-1"}`); got.Error != "unauthorized" {
+		t.Errorf("another's source, by a token: %+v", got)
+	}
+
+	revokeKey(t, dir, "ups")
 	if got := speaking.Ask(`{"source":"ups-1"}`); got.Error != "unauthorized" {
 		t.Errorf("after the revocation: %+v", got)
 	}
-	for name, d := range map[string]*device{"that spoke": speaking, "that was idle": idle} {
+	for name, d := range map[string]*device{"that spoke": speaking, "that was idle": idle, "with a token": short} {
 		if took, err := d.ends(); err != nil || took > 5*time.Second {
 			t.Errorf("the connection %s: closed after %v, %v", name, took, err)
 		}
@@ -106,27 +143,35 @@ func TestAccess_Keys(t *testing.T) {
 			t.Errorf("an anonymous device %s: %+v", name, got)
 		}
 	}
-	var senders struct {
-		Senders []struct {
-			Address     string
-			Events      int64
-			WouldRefuse bool `json:"would_refuse"`
+	senders := func() string {
+		t.Helper()
+		got := runBinary(t, nil, "senders", "--data-dir", dir, "--anonymous", "10.0.0.0/8")
+		if got.Code != 0 {
+			t.Errorf("senders: exit %d, %s", got.Code, got.Stderr)
 		}
+		return got.Stdout
 	}
-	p.getJSON("/api/senders?anonymous=10.0.0.0/8", &senders)
-	if len(senders.Senders) != 1 || senders.Senders[0].Address != "127.0.0.1" || senders.Senders[0].Events != 3 || !senders.Senders[0].WouldRefuse {
-		t.Errorf("senders %+v", senders)
+	list := senders()
+	if fields := strings.Fields(strings.Split(list, "\n")[1]); fields[0] != "127.0.0.1" || fields[1] != "sw-1" || fields[2] != "3" || !strings.HasSuffix(list, "1 senders without a key, 1 of them refused by 10.0.0.0/8\n") {
+		t.Errorf("senders:\n%s", list)
 	}
+	admin := makeKey(t, dir, "admin", "--scope", "admin")
 
 	p.Stop(10 * time.Second)
 	again := startHub(t, options{dir: dir, like: p, args: []string{"--anonymous", "none", "--canary", "SMTP_TO"}, env: []string{"SMTP_HOST=127.0.0.1", "SMTP_PORT=1", "SMTP_TLS=none", "SMTP_FROM=hub@example.net", "SMTP_TO=noc@example.net"}})
-	again.getJSON("/api/senders", &senders)
-	if len(senders.Senders) != 1 || senders.Senders[0].Events != 3 {
-		t.Errorf("senders after a restart: %+v", senders)
+	if got := senders(); got != list {
+		t.Errorf("senders after a restart:\n%s\nbefore:\n%s", got, list)
 	}
-	var keys struct{ Keys []madeKey }
-	if again.getJSON("/api/keys", &keys); len(keys.Keys) != 2 || keys.Keys[0].LastUsedAt == nil || keys.Keys[1].LastUsedAt == nil {
-		t.Errorf("keys after a restart: %+v", keys)
+	var keys struct {
+		Keys []struct {
+			LastUsedAt *string `json:"last_used_at"`
+		}
+	}
+	if status := again.bearer(admin, http.MethodGet, "/api/keys", &keys); status != http.StatusOK || len(keys.Keys) != 3 || keys.Keys[1].LastUsedAt == nil || keys.Keys[2].LastUsedAt == nil {
+		t.Errorf("keys after a restart: %d %+v", status, keys)
+	}
+	if status := again.bearer(jwt.Token, http.MethodGet, "/api/events", nil); status != http.StatusUnauthorized {
+		t.Errorf("a token of before: %d", status)
 	}
 	if got := dialDevice(t, again).Ask(`{"source":"sw-1"}`); got.Error != "unauthorized" {
 		t.Errorf("an anonymous device where there may be none: %+v", got)
@@ -151,12 +196,8 @@ func TestAccess_Keys(t *testing.T) {
 	})
 	again.Stop(10 * time.Second)
 
-	secret := ups.Secret[8:]
-	for name, text := range map[string]string{"the first log": p.log.String(), "the second log": again.log.String()} {
-		if strings.Contains(text, secret) || strings.Contains(text, other.Secret[8:]) {
-			t.Errorf("a secret is in %s", name)
-		}
-	}
+	// Nothing that opens anything is left anywhere.
+	texts := map[string]string{"the first log": p.log.String(), "the second log": again.log.String()}
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(files) < 2 {
 		t.Fatal(files, err)
@@ -166,8 +207,13 @@ func TestAccess_Keys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(content), secret) || strings.Contains(string(content), other.Secret[8:]) {
-			t.Errorf("a secret is in %s", filepath.Base(file))
+		texts[filepath.Base(file)] = string(content)
+	}
+	for name, text := range texts {
+		for _, secret := range []string{ups[8:], other[8:], admin[8:], strings.Split(jwt.Token, ".")[2]} {
+			if strings.Contains(text, secret) {
+				t.Errorf("a secret is in %s", name)
+			}
 		}
 	}
 }
@@ -195,17 +241,12 @@ func TestAccess_OpenListener(t *testing.T) {
 	}
 	refused("without anything", open()...)
 	startHub(t, options{dir: dir, args: open("--anonymous", "none")}).Stop(10 * time.Second)
-	p := startHub(t, options{dir: dir, args: open("--insecure-open")})
-	makeKey(t, p, `{"name":"reader","scopes":["read"]}`)
-	p.Stop(10 * time.Second)
+	startHub(t, options{dir: dir, args: open("--insecure-open")}).Stop(10 * time.Second)
+	makeKey(t, dir, "reader", "--scope", "read")
 	refused("with a key to read", open()...)
-	p = startHub(t, options{dir: dir})
-	k := makeKey(t, p, `{"name":"devices","scopes":["ingest"]}`)
-	p.Stop(10 * time.Second)
-	p = startHub(t, options{dir: dir, args: open()})
-	if status := p.request(http.MethodDelete, fmt.Sprintf("/api/keys/%d", k.ID), "", nil, nil); status != http.StatusOK {
-		t.Errorf("revoke: %d", status)
-	}
+	makeKey(t, dir, "devices", "--scope", "ingest")
+	p := startHub(t, options{dir: dir, args: open()})
+	revokeKey(t, dir, "devices")
 	p.Stop(10 * time.Second)
 	refused("with a revoked key", open()...)
 }

@@ -50,9 +50,9 @@ func (o opening) dial(addr string) (net.Conn, error) {
 // load's own half of TLS is part of it, since it takes the same processors.
 func (b *bench) access(t *testing.T) {
 	l := makeLab(t)
-	plain := startHub(t, options{env: outboxOn(), args: []string{"--limit-key", "0"}})
-	encrypted := startHub(t, options{env: outboxOn(), args: []string{"--limit-key", "0", "--tcp-tls-cert", l.file("cert.pem"), "--tcp-tls-key", l.file("key.pem")}})
-	key := func(p *process) string { return makeKey(t, p, `{"name":"load","scopes":["ingest"]}`).Secret }
+	plainDir, encryptedDir := t.TempDir(), t.TempDir()
+	plain := startHub(t, options{dir: plainDir, env: outboxOn(), args: []string{"--limit-key", "0"}})
+	encrypted := startHub(t, options{dir: encryptedDir, env: outboxOn(), args: []string{"--limit-key", "0", "--tcp-tls-cert", l.file("cert.pem"), "--tcp-tls-key", l.file("key.pem")}})
 	trust := &tls.Config{RootCAs: l.roots, ServerName: "127.0.0.1"}
 	doors := []struct {
 		name string
@@ -60,8 +60,8 @@ func (b *bench) access(t *testing.T) {
 		opening
 	}{
 		{"nothing shown, plain text", plain, opening{}},
-		{"a key, plain text", plain, opening{token: key(plain)}},
-		{"a key, TLS", encrypted, opening{tls: trust, token: key(encrypted)}},
+		{"a key, plain text", plain, opening{token: makeKey(t, plainDir, "load")}},
+		{"a key, TLS", encrypted, opening{tls: trust, token: makeKey(t, encryptedDir, "load")}},
 	}
 	rates := make([]sample, len(doors))
 	for round := range accessRounds {

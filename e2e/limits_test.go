@@ -149,8 +149,9 @@ func TestLimits_Events(t *testing.T) {
 // connection and with whatever source, and not for those without it.
 func TestLimits_Key(t *testing.T) {
 	t.Parallel()
-	p := startHub(t, options{args: []string{"--limit-key", "1/20", "--limit-source", "0"}})
-	key := makeKey(t, p, `{"name":"relay","scopes":["ingest"]}`)
+	dir := t.TempDir()
+	p := startHub(t, options{dir: dir, args: []string{"--limit-key", "1/20", "--limit-source", "0"}})
+	key := makeKey(t, dir, "relay")
 	stored, limited := 0, 0
 	for range 2 {
 		relay := dialDevice(t, p)
