@@ -63,18 +63,22 @@ func (b *bench) access(t *testing.T) {
 		{"a key, plain text", plain, opening{token: makeKey(t, plainDir, "load")}},
 		{"a key, TLS", encrypted, opening{tls: trust, token: makeKey(t, encryptedDir, "load")}},
 	}
-	rates := make([]sample, len(doors))
+	rates, costs := make([]sample, len(doors)), make([]sample, len(doors))
 	for round := range accessRounds {
 		for i := range doors {
 			i = (i + round) % len(doors) // who goes first changes
 			load := pipelined(16)
 			load.opening = doors[i].opening
-			rates[i].add(load.must(t, doors[i].hub.TCP).rate())
+			before := doors[i].hub.cpuTime(t)
+			r := load.must(t, doors[i].hub.TCP)
+			rates[i].add(r.rate())
+			costs[i].add(float64((doors[i].hub.cpuTime(t) - before).Nanoseconds()) / 1000 / float64(r.stored))
 		}
 	}
 	const group = "TCP, pipelined, 16 connections"
 	for i, d := range doors[1:] {
 		b.against(group, d.name, "events/s", rates[i+1], doors[0].name, rates[0])
+		b.against(group, d.name+", the hub's CPU an event", "us", costs[i+1], doors[0].name, costs[0])
 	}
 	b.atLeast("access", "16 pipelined connections, TLS and keys / neither", rates[2].per(rates[0]).median(), 0.85, "x")
 	plain.Stop(10 * time.Second)
