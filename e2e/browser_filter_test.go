@@ -211,7 +211,7 @@ func TestBrowser_Search(t *testing.T) {
 // says how far, and goes on.
 func TestBrowser_BoundedSearchGoesOn(t *testing.T) {
 	t.Parallel()
-	p := startHub(t, options{})
+	p := startHub(t, options{args: []string{"--limit-source=0"}})
 	d := dialDevice(t, p)
 	d.Ask(event("old", "info", "Qx is here"))
 	sendMany(p, 30_000, calm)

@@ -57,7 +57,7 @@ const foreign = `[
 	...document.querySelectorAll('img, iframe, object, embed, math, style, base, video, audio, animate, article, h1 ~ h1, b, frameset'),
 	...[...document.querySelectorAll('template')].filter(e => !/^toast-(success|info|warning|error)$/.test(e.id)),
 	...[...document.querySelectorAll('script, link')].filter(e => !(e.getAttribute('src') ?? e.getAttribute('href')).startsWith('/static/')),
-	...[...document.querySelectorAll('form')].filter(e => !new URL(e.action).href.startsWith(location.origin + '/') || e.method === 'dialog' && !e.closest('dialog')),
+	...[...document.querySelectorAll('form')].filter(e => !new URL(e.getAttribute('action') ?? '', location.href).href.startsWith(location.origin + '/') || e.method === 'dialog' && !e.closest('dialog')),
 	...[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a =>
 		/^on|^srcdoc$|^style$/.test(a.name) || a.name === 'autofocus' && !e.closest('#dlg-confirm') ||
 		/^(data-)?hx-/.test(a.name) && !e.matches('#create-form, #ack, #unack, #import, [ws-connect]') && a.name !== 'hx-swap-oob')),

@@ -65,7 +65,7 @@ func isIcon(request string) bool { return strings.Contains(request, "/static/img
 // it does not draw and stays small; then it shows what is stored.
 func TestBrowser_BurstIsCountedAndBounded(t *testing.T) {
 	t.Parallel()
-	p := startHub(t, options{})
+	p := startHub(t, options{args: []string{"--limit-source=0"}})
 	sendMany(p, 120, calm)
 	list, narrow, dashboard := browse(t, p.URL("/events")), browse(t, p.URL("/events?sev=critical")), browse(t, p.URL("/"))
 	for _, b := range []*tab{list, narrow, dashboard} {

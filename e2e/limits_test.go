@@ -197,7 +197,7 @@ func (p *process) text(path string) string {
 func TestLimits_Connections(t *testing.T) {
 	t.Parallel()
 	p := startHub(t, options{args: []string{
-		"--tcp-max-connections-per-address=2", "--http-max-connections-per-address=3", "--trusted-proxies", "127.0.0.3",
+		"--tcp-max-connections-per-address=2", "--http-max-connections-per-address=3", "--insecure-open", "--anonymous=0.0.0.0/0", "--trusted-proxies", "127.0.0.3",
 	}})
 	from := floodAddress
 	talk := func(addr, say string) string {

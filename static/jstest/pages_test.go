@@ -57,7 +57,7 @@ func (h *hub) pageOf(r *http.Request) templ.Component {
 	defer h.mu.Unlock()
 	id, _ := strconv.ParseInt(strings.TrimPrefix(r.URL.Path, "/events/"), 10, 64)
 	q, _ := query.Parse(r.URL.Query(), time.Now())
-	p := views.Page{Title: "Test", OtherURL: "?lang=es", Assets: views.Assets{
+	p := views.Page{Title: "Test", Actor: models.Actor{Kind: models.ActorOpen}, OtherURL: "?lang=es", Assets: views.Assets{
 		Stylesheet: static.URL("css/panel.css"), Script: static.URL("js/all.js"),
 		Favicon: static.URL("img/favicon.svg"), FaviconAlert: static.URL("img/favicon-alert.svg"), FaviconOffline: static.URL("img/favicon-offline.svg"),
 	}}
