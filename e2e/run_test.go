@@ -599,7 +599,7 @@ func TestRun_SecretsStayInside(t *testing.T) {
 				t.Fatal(err)
 			}
 			looked["/proc/PID/cmdline"] = string(cmdline)
-			crawl(p, looked, "/", "/api/config", "/api/stats", "/api/events", fmt.Sprintf("/api/events/%d", a.EventID), "/readyz", "/healthz", "/metrics", "/api/openapi.yaml", "/nowhere")
+			crawl(p.get, looked, "/", "/api/config", "/api/stats", "/api/events", fmt.Sprintf("/api/events/%d", a.EventID), "/readyz", "/healthz", "/metrics", "/api/openapi.yaml", "/nowhere")
 			p.Stop(10 * time.Second)
 			looked["the log"] = p.log.String()
 			plain := "\x00hub@example.net\x00" + secret
@@ -621,14 +621,14 @@ func TestRun_SecretsStayInside(t *testing.T) {
 var hrefs = regexp.MustCompile(`(?:href|src)="(/[^"]*)"`)
 
 // crawl reads pages and what they link to on the panel's port.
-func crawl(p *process, seen map[string]string, paths ...string) {
+func crawl(get func(path string) (status int, body string), seen map[string]string, paths ...string) {
 	for len(paths) > 0 && len(seen) < 100 {
 		path := strings.ReplaceAll(paths[0], "&amp;", "&")
 		paths = paths[1:]
 		if _, known := seen[path]; known {
 			continue
 		}
-		_, body := p.get(path)
+		_, body := get(path)
 		seen[path] = body
 		for _, match := range hrefs.FindAllStringSubmatch(body, -1) {
 			paths = append(paths, match[1])
