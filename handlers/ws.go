@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,10 +21,9 @@ func NewFeed(o Options) http.Handler {
 }
 
 func (h *Handler) feedRoutes() []route {
-	feed := func(c echo.Context) error { return h.socket(c, h.sockets.ServeFeed) }
 	return []route{
-		{http.MethodGet, "/", models.PermitRead, feed},
-		{http.MethodGet, "/ws/events", models.PermitRead, feed},
+		{http.MethodGet, "/", models.PermitRead, h.feedSocket},
+		{http.MethodGet, "/ws/events", models.PermitRead, h.feedSocket},
 	}
 }
 
@@ -33,8 +34,21 @@ func (h *Handler) feedRoutes() []route {
 func (h *Handler) socketRoutes() []route {
 	return []route{
 		{http.MethodGet, "/ws", models.PermitPublic, func(c echo.Context) error { return h.socket(c, h.sockets.ServePanel) }},
-		{http.MethodGet, "/ws/events", models.PermitRead, func(c echo.Context) error { return h.socket(c, h.sockets.ServeFeed) }},
+		{http.MethodGet, "/ws/events", models.PermitRead, h.feedSocket},
 	}
+}
+
+// feedSocket is open to pages of the same host on other ports, but not to read
+// as whoever looks at them: browsers send a session's cookie to every port of a
+// host (RFC 6265 section 8.5), and a page there may be anybody's.
+func (h *Handler) feedSocket(c echo.Context) error {
+	r := c.Request()
+	if origin := r.Header.Get("Origin"); origin != "" && models.ActorOf(r.Context()).Kind == models.ActorUser {
+		if page, err := url.Parse(origin); err != nil || !strings.EqualFold(page.Host, r.Host) {
+			return refuse(crossOrigin)
+		}
+	}
+	return h.socket(c, h.sockets.ServeFeed)
 }
 
 // socket lets serve have the connection, for as long as whoever asked may read.
