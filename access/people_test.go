@@ -136,6 +136,9 @@ func TestService_Revoked(t *testing.T) {
 		}
 		ticket := b.signIn("ana")
 		actor, _ := b.Session(t.Context(), ticket.Token, home)
+		if err := b.EndSession(local(t), actor.ID-1, actor.Session); !errors.Is(err, models.ErrNotFound) || !b.Valid(actor) {
+			t.Errorf("ended by somebody else: %v", err)
+		}
 		if err := end(actor); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -46,7 +46,7 @@ func TestService_SecondFactor(t *testing.T) {
 		t.Errorf("turned on by a wrong code: %v", err)
 	}
 	codes, err := b.TurnOnSecondFactor(local(t), ana, b.code(offered.Secret))
-	if err != nil || len(codes) != recoveryCodes {
+	if err != nil || len(codes) != recoveryCodes || len(plainCode(codes[0])) != recoveryLength {
 		t.Fatalf("%v, %v", codes, err)
 	}
 	b.restart()
@@ -100,6 +100,12 @@ func TestService_SecondFactor(t *testing.T) {
 	}
 	if err := confirm(renewed[0]); err != nil {
 		t.Errorf("a new one: %v", err)
+	}
+	if err := b.SetPassword(local(t), "ana", good, 0); err != nil {
+		t.Fatal(err)
+	}
+	if ticket := b.signIn("ana"); !ticket.Code {
+		t.Error("a new password takes the second factor away")
 	}
 	if err := b.TurnOffSecondFactor(local(t), "ana"); err != nil {
 		t.Fatal(err)
