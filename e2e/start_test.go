@@ -149,7 +149,9 @@ func TestAccess_AdminSocket(t *testing.T) {
 	if with := command(t, "user", "list", "--data-dir", dir); with != without || !strings.Contains(with, "ana") {
 		t.Errorf("with a hub:\n%s\nwithout:\n%s", with, without)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", socket) }}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
 	for path, want := range map[string]int{"/api/users": http.StatusOK, "/api/events": http.StatusNotFound, "/": http.StatusNotFound, "/access/people": http.StatusNotFound} {
 		res, err := client.Get("http://localhost" + path)
 		if err != nil {
