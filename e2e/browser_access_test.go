@@ -78,7 +78,8 @@ const (
 // may only read finds.
 func TestBrowser_AccessByKeyboard(t *testing.T) {
 	t.Parallel()
-	p := startHub(t, options{args: []string{"--setup"}})
+	dir := t.TempDir()
+	p := startHub(t, options{dir: dir, args: []string{"--setup"}})
 	b := openTab(t)
 
 	var link string
@@ -205,4 +206,9 @@ func TestBrowser_AccessByKeyboard(t *testing.T) {
 		}
 	}
 	b.judges()
+	// An open page is left within five seconds, and leads back.
+	b.Go(p.URL("/events?q=link"))
+	b.Becomes("live", settled)
+	command(t, "user", "disable", "--data-dir", dir, "ben")
+	b.Until(`location.pathname === '/login' && document.querySelector('[name=next]').value === '/events?q=link'`, 6*time.Second)
 }

@@ -16,6 +16,7 @@ function live(holder) {
   let tries = 0; // since the last message
   let started = 0, next = 0; // when the socket was made, when the next one will be
   let heard = Date.now(); // when the last message came; the page itself is the first
+  let lived; // this page was live, once
   let told = false; // the socket is there and has said something, so nothing is missing
   let state = 'connecting';
 
@@ -42,7 +43,7 @@ function live(holder) {
       if (mine !== socket) return;
       // Who looks is not known any more: the server says where to go. A page
       // that was refused from its start on is not loaded again and again.
-      if (code === 1008 && told) location.reload();
+      if (code === 1008 && lived) location.reload();
       told = false;
       again();
       check();
@@ -315,7 +316,7 @@ function live(holder) {
     seen ??= byId('rows')?.dataset.lastId;
     away ||= Date.now() - heard > lost;
     heard = Date.now();
-    told = true;
+    lived = told = true;
     tries = 0;
   });
 

@@ -168,6 +168,19 @@ func TestReconnect_1008(t *testing.T) {
 	b.Same()
 }
 
+// A page that was live hears of it, too, when it comes back after a while.
+func TestReconnect_1008AfterAnInterruption(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, evs(9, 1)...)
+	b := h.live("/events")
+	h.set(func(h *hub) { h.mute = true })
+	h.End(websocket.CloseServiceRestart)
+	eventually(t, "it connects again", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.sockets) > 0 })
+	b.Same()
+	h.End(websocket.ClosePolicyViolation)
+	b.Until(`window.same !== true && document.getElementById('conn') !== null`)
+}
+
 // A connection that is open and silent is not live, then lost, then replaced;
 // the way back is told.
 func TestSilence(t *testing.T) {
