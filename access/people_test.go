@@ -131,9 +131,6 @@ func TestService_Revoked(t *testing.T) {
 		"ended":    func(a models.Actor) error { return b.EndSession(local(t), a.ID, a.Session) },
 		"others":   func(models.Actor) error { return b.EndOthers(local(t), "ana", 0) },
 	} {
-		if err := b.SetDisabled(local(t), "ana", false); err != nil {
-			t.Fatal(err)
-		}
 		ticket := b.signIn("ana")
 		actor, _ := b.Session(t.Context(), ticket.Token, home)
 		if err := b.EndSession(local(t), actor.ID-1, actor.Session); !errors.Is(err, models.ErrNotFound) || !b.Valid(actor) {
@@ -148,6 +145,12 @@ func TestService_Revoked(t *testing.T) {
 		b.restart()
 		if _, ok := b.Session(t.Context(), ticket.Token, home); ok {
 			t.Errorf("%s: signed in again by a restart", name)
+		}
+		if err := b.SetDisabled(local(t), "ana", false); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := b.Session(t.Context(), ticket.Token, home); ok {
+			t.Errorf("%s: signed in again when enabled again", name)
 		}
 	}
 	if err := b.SetDisabled(local(t), "ana", true); err != nil {
