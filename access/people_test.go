@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,8 +205,22 @@ func TestService_SetUp(t *testing.T) {
 	if _, err := b.SetUp(t.Context(), token, "ana", "short"); field(err) == "" {
 		t.Errorf("with a short password: %v", err)
 	}
-	if user, err := b.SetUp(t.Context(), token, "ana", good); err != nil || user.Role != models.RoleAdmin {
-		t.Errorf("%+v, %v", user, err)
+	var done sync.WaitGroup
+	var added atomic.Int32
+	for _, name := range []string{"ana", "ben", "carla", "dora"} { // at the same time
+		done.Go(func() {
+			user, err := b.SetUp(t.Context(), token, name, good)
+			switch {
+			case err == nil && user.Role == models.RoleAdmin:
+				added.Add(1)
+			case !errors.Is(err, models.ErrUnauthorized):
+				t.Errorf("%+v, %v", user, err)
+			}
+		})
+	}
+	done.Wait()
+	if n, users := added.Load(), b.Users(); n != 1 || len(users) != 1 {
+		t.Errorf("the link has added %d people: %+v", n, users)
 	}
 	if _, err := b.SetUp(t.Context(), token, "eve", good); !errors.Is(err, models.ErrUnauthorized) || b.SetupOffered(token) {
 		t.Errorf("a second time: %v", err)

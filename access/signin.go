@@ -167,22 +167,33 @@ func (s *Service) OfferSetup() string {
 func (s *Service) SetupOffered(token string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return s.opensSetup(token)
+}
+
+// opensSetup is SetupOffered; the caller holds mu.
+func (s *Service) opensSetup(token string) bool {
 	return len(s.users) == 0 && s.setup != "" && s.now().Before(s.setupEnd) &&
 		subtle.ConstantTimeCompare([]byte(hashOf(token)), []byte(s.setup)) == 1
 }
 
 // SetUp adds the first user, an admin. The error is models.ErrUnauthorized for
-// a token that is wrong, used or too old, or one of AddUser's.
+// a token that is wrong, used, in use or too old, or one of AddUser's, after
+// which the token is good again.
 func (s *Service) SetUp(ctx context.Context, token, name, password string) (models.User, error) {
-	if !s.SetupOffered(token) {
+	s.mu.Lock()
+	offered := s.opensSetup(token)
+	if offered {
+		s.setup = "" // whoever comes with it at the same time comes second
+	}
+	s.mu.Unlock()
+	if !offered {
 		return models.User{}, fmt.Errorf("set up: %w", models.ErrUnauthorized)
 	}
 	user, err := s.AddUser(ctx, name, password, models.RoleAdmin)
 	if err != nil {
-		return models.User{}, err
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.setup = hashOf(token)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setup = ""
-	return user, nil
+	return user, err
 }
