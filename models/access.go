@@ -106,13 +106,13 @@ func (a Actor) May(p Permission) bool {
 	switch a.Kind {
 	case ActorOpen:
 		return p != PermitSelf && p != PermitAdminister && (p != PermitIngest || a.Ingest)
-	case ActorLocal, ActorHub:
+	case ActorLocal:
 		return p != PermitSelf
 	case ActorUser:
 		return slices.Contains(roleGrants[a.Role], p)
 	case ActorKey:
 		return slices.ContainsFunc(a.Scopes, func(s Scope) bool { return slices.Contains(scopeGrants[s], p) })
-	case ActorDevice:
+	case ActorDevice, ActorHub:
 		return p == PermitPublic || p == PermitIngest
 	default:
 		return p == PermitPublic || p == PermitIngest && a.Ingest
