@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/pquerna/otp/totp"
 
 	"alerthub/models"
@@ -89,6 +91,8 @@ func TestAccess_SecretsStayInside(t *testing.T) {
 	}
 	addUser(t, dir, "ben", models.RoleViewer)
 
+	onRecord(t, ana)
+
 	looked := map[string]string{}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Pid()))
 	if err != nil {
@@ -128,6 +132,36 @@ func TestAccess_SecretsStayInside(t *testing.T) {
 		}
 	}
 	t.Logf("looked for %d secrets in %d places", len(secrets), len(looked))
+}
+
+// onRecord looks at the audit log of all that: who came in, or tried, and from
+// where; names that nobody has are not in it.
+func onRecord(t *testing.T, admin *guest) {
+	t.Helper()
+	var log struct {
+		Entries []struct{ Kind, Actor, Address, Action, Object, Detail string }
+	}
+	decode(t, admin.get("/api/audit?limit=100"), &log)
+	var got []string
+	for _, e := range slices.Backward(log.Entries) {
+		got = append(got, strings.Join(strings.Fields(fmt.Sprintln(e.Kind, e.Actor, e.Address, e.Action, e.Object, e.Detail)), " "))
+	}
+	want := []string{
+		"nobody 127.0.0.1 user_added user ana admin",
+		"user ana 127.0.0.1 sign_in",
+		"user ana 127.0.0.1 two_factor_on user ana",
+		"nobody ana 127.0.0.2 sign_in_failed password",
+		"nobody 127.0.0.2 sign_in_failed password",
+		"user ana 127.0.0.2 recovery_code_used 9 left",
+		"user ana 127.0.0.2 sign_in",
+		"local key_made key script",
+		"user ana 127.0.0.1 key_made key form",
+		"key script 127.0.0.3 token_issued key script",
+		"local user_added user ben viewer",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the audit log (-want +got):\n%s", diff)
+	}
 }
 
 // keyShown is a key, as the page shows it once.
