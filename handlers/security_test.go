@@ -49,8 +49,8 @@ func TestSecurity_RoutesAreWrittenDown(t *testing.T) {
 // routesTable is who may reach which route.
 func routesTable() string {
 	var b strings.Builder
-	actors := []models.Actor{{Kind: models.ActorNobody}}
-	b.WriteString("| route | asks for | nobody |")
+	actors := []models.Actor{{Kind: models.ActorOpen}, {Kind: models.ActorNobody}}
+	b.WriteString("| route | asks for | open hub | nobody |")
 	for _, role := range models.Roles() {
 		actors = append(actors, models.Actor{Kind: models.ActorUser, Role: role})
 		fmt.Fprintf(&b, " %s |", role)
