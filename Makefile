@@ -22,7 +22,7 @@ generate: ## write the generated files again (templ components)
 	$(TEMPL) generate -path views
 
 test: chromium python ## all tests, the browser's included (under 8 minutes)
-	$(GO) test -timeout 8m ./...
+	$(GO) test -timeout 12m ./...
 
 check: chromium python ## what CI adds: generated files, pins, format, lint, vet, races, root tests
 	scripts/check-generated

@@ -173,9 +173,11 @@ var axeSource = sync.OnceValue(func() string {
 	return string(source)
 })
 
-// Every full page in both languages and both themes, the tabs in the third width
-// too, and the empty pages once each; make test-long sees all of them in all looks.
-func TestBrowser_PagesAreAccessible(t *testing.T) {
+// A page is as wide as the window, however narrow that is, and nothing in it
+// sticks out of its card. Every full page is judged in both languages and both
+// themes, the tabs in the third width too, and the empty pages once each; make
+// test-long judges all of them in all looks.
+func TestBrowser_PagesFitAndAreAccessible(t *testing.T) {
 	t.Parallel()
 	tabs := []string{"/", "/create", "/events", "/alerts", "/audit"}
 	judgePages(t, func(i int, page string, empty bool) []look {
@@ -189,30 +191,54 @@ func TestBrowser_PagesAreAccessible(t *testing.T) {
 	})
 }
 
-// judgePages has axe-core look at all pages.
+// judgePages looks at all pages in windows of many widths, and has axe-core
+// judge them as chosen.
 func judgePages(t *testing.T, chosen func(i int, page string, empty bool) []look) {
 	judged := 0
 	for p, pages := range map[*process][]string{furnished(t): fullPages, startHub(t, options{}): emptyPages} {
 		b := openTab(t)
 		for i, page := range pages {
-			lang := ""
-			for _, l := range chosen(i, page, len(pages) == len(emptyPages)) {
-				if l.Lang != lang {
-					lang = l.Lang
-					b.Go(p.URL(in(lang, page)))
-					if got := eval[string](b, `document.documentElement.lang`); got != lang {
-						t.Errorf("%s speaks %s", page, got)
-					}
-					b.axe()
+			for lang, widths := range map[string][]int64{"en": {320, 701, 1024}, "es": {320, 390, 701, 1199}} {
+				b.Go(p.URL(in(lang, page)))
+				if got := eval[string](b, `document.documentElement.lang`); got != lang {
+					t.Errorf("%s speaks %s", page, got)
 				}
-				b.Sees(l.Width, 900, l.Theme)
-				b.accessible(fmt.Sprintf("%s, %+v", page, l))
-				judged++
+				for _, width := range widths {
+					if !strings.Contains(page, "wall") || width > 700 { // nobody hangs that on a wall
+						b.Sees(width, 700, "light")
+						b.fits(page+" in "+lang, width)
+					}
+				}
+				b.axe()
+				for _, l := range chosen(i, page, len(pages) == len(emptyPages)) {
+					if l.Lang == lang {
+						b.Sees(l.Width, 900, l.Theme)
+						b.accessible(fmt.Sprintf("%s, %+v", page, l))
+						judged++
+					}
+				}
 			}
 		}
 		b.Excuse("404")
 	}
 	t.Logf("%d looks at pages", judged)
+}
+
+// fits tells what is wider than a window of that width, or than its card.
+func (b *tab) fits(where string, width int64) {
+	b.t.Helper()
+	wide := eval[[]string](b, fmt.Sprintf("(width => %s)(%d)", `[
+		...(document.documentElement.scrollWidth > width || innerWidth > width ? ['the page'] : []), // phones zoom out
+		...[...document.querySelectorAll('main *, header *, footer *')].filter(e => {
+			for (let up = e.parentElement; up !== document.documentElement; up = up.parentElement)
+				if (/auto|scroll/.test(getComputedStyle(up).overflowX) || up.matches('[data-wall] .d-ev')) return false; // moves sideways by itself, or hides the rows that have no room
+			const frame = e.parentElement.closest('.card')?.getBoundingClientRect().right ?? innerWidth;
+			return !e.parentElement.closest('td, thead') && // which cut what is in them
+				e.checkVisibility() && e.getBoundingClientRect().width > 1 && e.getBoundingClientRect().right > frame + 1;
+		}).map(e => e.outerHTML.slice(0, 120))].slice(0, 5)`, width))
+	if len(wide) > 0 {
+		b.t.Errorf("%s at %d px: too wide is %q", where, width, wide)
+	}
 }
 
 // What opens, fails or is asked on a page is as accessible as the page.
@@ -301,40 +327,6 @@ func TestBrowser_NothingJumps(t *testing.T) {
 				t.Errorf("%s at %d px: %q", path, width, shifts)
 			}
 		}
-	}
-}
-
-// A page is as wide as the window, however narrow that is, and nothing in it
-// sticks out of its card.
-func TestBrowser_PagesFitEveryWindow(t *testing.T) {
-	t.Parallel()
-	hubs := map[*process][]string{furnished(t): fullPages, startHub(t, options{}): emptyPages}
-	for p, pages := range hubs {
-		b := openTab(t)
-		for lang, widths := range map[string][]int64{"en": {320, 701, 1024}, "es": {320, 390, 701, 1199}} {
-			for _, page := range pages {
-				b.Go(p.URL(in(lang, page)))
-				for _, width := range widths {
-					if strings.Contains(page, "wall") && width < 700 {
-						continue // nobody hangs that on a wall
-					}
-					b.Sees(width, 700, "light")
-					wide := eval[[]string](b, fmt.Sprintf("(width => %s)(%d)", `[
-						...(document.documentElement.scrollWidth > width || innerWidth > width ? ['the page'] : []), // phones zoom out
-						...[...document.querySelectorAll('main *, header *, footer *')].filter(e => {
-							for (let up = e.parentElement; up !== document.documentElement; up = up.parentElement)
-								if (/auto|scroll/.test(getComputedStyle(up).overflowX) || up.matches('[data-wall] .d-ev')) return false; // moves sideways by itself, or hides the rows that have no room
-							const frame = e.parentElement.closest('.card')?.getBoundingClientRect().right ?? innerWidth;
-							return !e.parentElement.closest('td, thead') && // which cut what is in them
-								e.checkVisibility() && e.getBoundingClientRect().width > 1 && e.getBoundingClientRect().right > frame + 1;
-						}).map(e => e.outerHTML.slice(0, 120))].slice(0, 5)`, width))
-					if len(wide) > 0 {
-						t.Errorf("%s in %s at %d px: too wide is %q", page, lang, width, wide)
-					}
-				}
-			}
-		}
-		b.Excuse("404")
 	}
 }
 

@@ -168,7 +168,7 @@ func follows(raw []byte, last int64) (int64, error) {
 	return last, nil
 }
 
-// TestLongPagesAreAccessible is TestBrowser_PagesAreAccessible in every look.
+// TestLongPagesAreAccessible is TestBrowser_PagesFitAndAreAccessible in every look.
 func TestLongPagesAreAccessible(t *testing.T) {
 	judgePages(t, func(i int, _ string, _ bool) []look { return looks(i) })
 }

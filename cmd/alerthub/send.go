@@ -15,7 +15,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,21 +38,6 @@ type sendCmd struct {
 	Stdin    bool          `name:"stdin" help:"Send the lines of standard input instead, one JSON object each, as fast as they are acknowledged. Prints the refused ones and fails if there are any."`
 	Key      bool          `name:"key" help:"Give each event an idempotency key, unless it has one. What was not acknowledged is sent again after a reconnect; nothing is lost or stored twice."`
 	RetryFor time.Duration `name:"retry-for" default:"1m" placeholder:"DURATION" help:"With --key: how long to try while the hub acknowledges nothing. Default ${default}."`
-}
-
-// tokenFrom is where a command reads the key that it shows to the hub.
-type tokenFrom struct {
-	TokenFile string `name:"token-file" env:"ALERTHUB_TOKEN_FILE" placeholder:"FILE" help:"File whose content is the key to show to the hub. It is a secret: give it so, or in ALERTHUB_TOKEN."`
-}
-
-// token is the key to show, "" for none.
-func (t *tokenFrom) token(getenv func(string) string) (string, error) {
-	var ck checker
-	token := strings.TrimSpace(ck.secret("ALERTHUB_TOKEN", getenv, t.TokenFile))
-	if len(ck.problems) > 0 {
-		return "", &settingsError{ck.problems}
-	}
-	return token, nil
 }
 
 // Validate tells a wrong command line before anything is sent.
