@@ -99,6 +99,10 @@ func TestService_SessionEnds(t *testing.T) {
 	if _, ok := b.Session(t.Context(), idle.Token, home); ok {
 		t.Error("12 hours without a word, and signed in")
 	}
+	b.signIn("ana")
+	if left, err := b.store.Sessions(t.Context()); err != nil || len(left) != 1 {
+		t.Errorf("what has ended is still stored: %+v, %v", left, err)
+	}
 	b.clock = began
 	used := b.signIn("ana")
 	days := 0

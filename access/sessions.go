@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,13 +78,17 @@ func (s sessionStore) FindCtx(_ context.Context, token string) ([]byte, bool, er
 	return v.Data, true, nil
 }
 
-// CommitCtx keeps a session. One that waits for its code is not stored.
+// CommitCtx keeps a session, and forgets those that have ended. One that waits
+// for its code is not stored.
 func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	by, _ := ctx.Value(signInKey{}).(signIn)
 	v := &session{Session: models.Session{
 		TokenHash: hashOf(token), UserID: by.user, Data: data, BegunAt: s.now(), ExpiresAt: expiry.UTC().Truncate(time.Microsecond),
 		Address: by.Address, Agent: strings.ToValidUTF8(by.Agent[:min(len(by.Agent), maxAgent)], ""),
 	}}
+	if err := s.drop(ctx, func(v *session) bool { return !s.now().Before(v.ExpiresAt) }); err != nil {
+		return err
+	}
 	if v.UserID != 0 {
 		stored, err := s.store.SaveSession(ctx, v.Session)
 		if err != nil {
@@ -95,7 +98,6 @@ func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.sessions, func(_ string, v *session) bool { return v.ID == 0 && !s.now().Before(v.ExpiresAt) })
 	s.sessions[v.TokenHash] = v
 	return nil
 }
