@@ -68,7 +68,12 @@ func sampled(t *testing.T) *process {
 	})
 	mail.Start()
 	dir := t.TempDir()
-	p := startHub(t, options{dir: dir, env: mail.Settings("noc@example.net")})
+	p := startHub(t, options{dir: dir, env: mail.Settings("noc@example.net"), args: routesFile(t, `
+contacts:
+  noc: {email: noc@example.net, limits: none}
+routes:
+  - {severity: error, contacts: noc}
+`)})
 	var lots []happening
 	for _, s := range happenings {
 		for range weights[s.severity] {
