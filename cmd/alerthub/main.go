@@ -182,6 +182,7 @@ func (c *serveCmd) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	app.Start()
 	app.offerSetup(stdout)
+	debug.FreeOSMemory() // a start leaves more garbage than an hour of work
 	select {
 	case <-ctx.Done():
 		logger.Info("stopping")
