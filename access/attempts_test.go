@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"alerthub/models"
@@ -95,32 +96,32 @@ func TestService_ManyGuessesAtOnce(t *testing.T) {
 
 // A hash costs 19 MiB: two at a time, a queue of 32, and then it is busy.
 func TestHashing_Bounded(t *testing.T) {
-	h := newHashing()
-	for range maxHashing {
-		h.turns <- struct{}{}
-	}
-	var all sync.WaitGroup
-	results := make(chan error, maxWaiting)
-	for range maxWaiting {
-		all.Go(func() {
-			_, err := h.hash(t.Context(), good)
-			results <- err
-		})
-	}
-	for len(h.waiting) < maxWaiting {
-		time.Sleep(time.Millisecond)
-	}
-	if _, err := h.hash(t.Context(), good); !errors.Is(err, models.ErrBusy) {
-		t.Errorf("one more: %v", err)
-	}
-	for range maxHashing {
-		<-h.turns
-	}
-	all.Wait()
-	close(results)
-	for err := range results {
-		if err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHashing()
+		for range maxHashing {
+			h.turns <- struct{}{}
 		}
-	}
+		var all sync.WaitGroup
+		results := make(chan error, maxWaiting)
+		for range maxWaiting {
+			all.Go(func() {
+				_, err := h.hash(t.Context(), good)
+				results <- err
+			})
+		}
+		synctest.Wait() // all of them wait for their turn
+		if _, err := h.hash(t.Context(), good); !errors.Is(err, models.ErrBusy) {
+			t.Errorf("one more: %v", err)
+		}
+		for range maxHashing {
+			<-h.turns
+		}
+		all.Wait()
+		close(results)
+		for err := range results {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

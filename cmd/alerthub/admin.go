@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"alerthub/access"
 	"alerthub/handlers"
+	"alerthub/models"
 	"alerthub/store"
 )
 
@@ -92,7 +94,11 @@ func (c *adminClient) standIn(ctx context.Context, dir string) error {
 		return err
 	}
 	fail := func(err error) error { return errors.Join(err, st.Close()) }
-	who, err := access.New(ctx, st, access.Config{})
+	anonymous, err := models.ParseNetworks(cmp.Or(os.Getenv("ALERTHUB_ANONYMOUS"), ownMachine))
+	if err != nil {
+		return fail(fmt.Errorf("ALERTHUB_ANONYMOUS: %w", err))
+	}
+	who, err := access.New(ctx, st, access.Config{Anonymous: anonymous})
 	if err != nil {
 		return fail(err)
 	}
