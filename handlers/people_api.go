@@ -18,13 +18,18 @@ func (h *Handler) listUsers(c echo.Context) error {
 	return answer(c, map[string][]wire.User{"users": list})
 }
 
-// postUser adds a person.
-func (h *Handler) postUser(c echo.Context) error {
+// readUser reads what is asked of a user.
+func readUser(c echo.Context) (wire.UserChange, error) {
 	body, err := readJSON(c)
 	if err != nil {
-		return err
+		return wire.UserChange{}, err
 	}
-	asked, err := wire.DecodeUser(body)
+	return wire.DecodeUser(body)
+}
+
+// postUser adds a person.
+func (h *Handler) postUser(c echo.Context) error {
+	asked, err := readUser(c)
 	if err != nil {
 		return err
 	}
@@ -49,11 +54,7 @@ func (h *Handler) patchUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := readJSON(c)
-	if err != nil {
-		return err
-	}
-	asked, err := wire.DecodeUser(body)
+	asked, err := readUser(c)
 	if err != nil {
 		return err
 	}
