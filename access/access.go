@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -58,6 +59,8 @@ type Service struct {
 	scs      *scs.SessionManager
 	hashing  hashing
 	attempts attempts
+
+	unstored atomic.Int64 // sessions that could not be stored
 
 	change sync.Mutex // held by whoever changes a user, from what was read until it is stored
 

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -264,5 +265,34 @@ func BenchmarkService_Session(b *testing.B) {
 		if _, ok := s.Session(b.Context(), token, home); !ok {
 			b.Fatal("not signed in")
 		}
+	}
+}
+
+// fullDisk stores no session.
+type fullDisk struct{ Store }
+
+func (fullDisk) SaveSession(_ context.Context, s models.Session) (models.Session, error) {
+	return s, models.ErrUnavailable
+}
+
+// When the disk is full people must get in all the more: their sessions then
+// last until the hub stops.
+func TestService_SignInOnAFullDisk(t *testing.T) {
+	b := begin(t)
+	b.add("ana", models.RoleViewer)
+	s, err := New(t.Context(), fullDisk{b.store}, Config{Now: func() time.Time { return b.clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Service = s
+	here, there := b.signIn("ana"), b.signIn("ana")
+	b.clock = b.clock.Add(2 * time.Minute)
+	actor, ok := b.Session(t.Context(), here.Token, home)
+	other, also := b.Session(t.Context(), there.Token, home)
+	if !ok || !also || actor.Session == other.Session || !b.Valid(actor) || len(b.Sessions(actor.ID, actor.Session)) != 2 {
+		t.Fatalf("%+v, %+v", actor, other)
+	}
+	if err := b.EndSession(t.Context(), other.ID, other.Session); err != nil || b.Valid(other) || !b.Valid(actor) {
+		t.Errorf("one of them ended: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +80,8 @@ func (s sessionStore) FindCtx(_ context.Context, token string) ([]byte, bool, er
 }
 
 // CommitCtx keeps a session, and forgets those that have ended. One that waits
-// for its code is not stored.
+// for its code is not stored; nor is one while nothing can be, which must keep
+// nobody out: its number is negative, and it lasts until the hub stops.
 func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	by, _ := ctx.Value(signInKey{}).(signIn)
 	v := &session{Session: models.Session{
@@ -87,14 +89,18 @@ func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, 
 		Address: by.Address, Agent: strings.ToValidUTF8(by.Agent[:min(len(by.Agent), maxAgent)], ""),
 	}}
 	if err := s.drop(ctx, func(v *session) bool { return !s.now().Before(v.ExpiresAt) }); err != nil {
-		return err
+		s.cfg.Logger.Warn("sessions that have ended are still stored", "error", err)
 	}
 	if v.UserID != 0 {
-		stored, err := s.store.SaveSession(ctx, v.Session)
-		if err != nil {
+		switch stored, err := s.store.SaveSession(ctx, v.Session); {
+		case err == nil:
+			v.Session, v.stored = stored, stored.ExpiresAt
+		case errors.Is(err, models.ErrUnavailable):
+			s.cfg.Logger.Warn("a session is not stored", "user", v.UserID, "error", err)
+			v.ID = -s.unstored.Add(1)
+		default:
 			return err
 		}
-		v.Session, v.stored = stored, stored.ExpiresAt
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +134,7 @@ func (s *Service) drop(ctx context.Context, which func(*session) bool) error {
 	for token, v := range s.sessions {
 		if which(v) {
 			delete(s.sessions, token)
-			if v.ID != 0 {
+			if v.ID > 0 {
 				ids = append(ids, v.ID)
 			}
 		}
@@ -200,7 +206,7 @@ func (s *Service) use(ctx context.Context, v *session, c *models.Credentials) bo
 	if last := v.BegunAt.Add(s.cfg.SessionMax); v.ExpiresAt.After(last) {
 		v.ExpiresAt = last
 	}
-	due := v.ExpiresAt.Sub(v.stored) >= storeEvery
+	due := v.ID > 0 && v.ExpiresAt.Sub(v.stored) >= storeEvery
 	if due {
 		v.stored = v.ExpiresAt
 	}

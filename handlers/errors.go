@@ -52,7 +52,7 @@ var (
 	internal         = failure{500, "internal_error", "Internal error", "The hub's log tells more under this request id.", 0}
 	busy             = failure{503, "busy", "Busy", "The queue is full. Nothing was stored; send again.", 1}
 	outcomeUnknown   = failure{503, "outcome_unknown", "Outcome unknown", "The commit takes long: the event may or may not be stored. Sending it again with the same idempotency key is safe.", 1}
-	unavailable      = failure{503, "storage_unavailable", "Storage unavailable", "Events cannot be stored now. Nothing was stored; send again later.", 5}
+	unavailable      = failure{503, "storage_unavailable", "Storage unavailable", "The hub cannot store anything now. Nothing was changed; send again later.", 5}
 	crowded          = failure{503, "too_many_connections", "Too many connections", "More connections, in all or from this address, than the hub allows. Close some and try again.", 5}
 	shuttingDown     = failure{503, "shutting_down", "Shutting down", "The hub is stopping. Nothing was stored; send again.", 5}
 )
