@@ -29,6 +29,7 @@ func TestServer_ShutdownAnswersWhatIsInFlight(t *testing.T) {
 	if _, err := net.Dial("tcp", addr); err == nil {
 		t.Error("a connection was accepted during the shutdown")
 	}
+	s.Stats() // waits until every connection is told, not the idle one alone
 	// Lines sent now are not read, and must not reset the answers away.
 	c.send(strings.Repeat("{}\n", lines))
 	open()
