@@ -3,7 +3,6 @@ package tcpingest
 import (
 	"fmt"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -177,22 +176,6 @@ func TestAccess_RevokedWhileIdle(t *testing.T) {
 			t.Errorf("closed after %v", took)
 		}
 	})
-}
-
-// TestAccess_CostsNoMemory bounds what the standing of a connection takes.
-func TestAccess_CostsNoMemory(t *testing.T) {
-	var before, after runtime.MemStats
-	conns := make([]*conn, 1000)
-	server := New(&fakeService{}, Config{Access: keyed(false)})
-	runtime.ReadMemStats(&before)
-	for i := range conns {
-		conns[i] = server.newConn(&chunks{})
-	}
-	runtime.ReadMemStats(&after)
-	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(len(conns)); each > 1500 {
-		t.Errorf("a connection that says nothing takes %d bytes", each)
-	}
-	runtime.KeepAlive(conns)
 }
 
 // TestAccess_LimitsKnowTheKey: what bounds events per key is told whose they are.
