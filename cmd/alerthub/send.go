@@ -72,6 +72,8 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		}
 	}
 	s := &sender{addr: c.Addr, dial: dialer(cfg, dialTimeout), token: token, keyed: c.Key, retryFor: c.RetryFor, log: stderr}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var (
 		source  iter.Seq[message]
 		readErr error // written before source ends
@@ -91,8 +93,6 @@ func (c *sendCmd) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		}
 		source = c.randomEvents(ctx, newKey)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	err = s.deliver(ctx, channelOf(ctx, source))
 	if err == nil && readErr != nil {
 		err = fmt.Errorf("read standard input: %w", readErr)
@@ -130,18 +130,21 @@ type message struct {
 	line   []byte // as sent, with its line feed
 }
 
-// channelOf runs seq in a goroutine that ends with seq or with ctx. One that
-// reads standard input may outlive ctx: it ends with the process.
+// channelOf runs seq in a goroutine that ends with seq or with ctx. The channel
+// is closed when seq has yielded everything, not when ctx cut it short. One
+// that reads standard input may outlive ctx: it ends with the process.
 func channelOf(ctx context.Context, seq iter.Seq[message]) <-chan message {
 	out := make(chan message)
 	go func() {
-		defer close(out)
 		for m := range seq {
 			select {
 			case out <- m:
 			case <-ctx.Done():
 				return
 			}
+		}
+		if ctx.Err() == nil {
+			close(out)
 		}
 	}()
 	return out
