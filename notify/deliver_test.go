@@ -2,8 +2,10 @@ package notify_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +247,63 @@ func TestRun_SkipsWhoseContactIsGone(t *testing.T) {
 		}
 		if tries := b.server.tried(); len(tries) != 1 || tries[0].Alert.Recipient != "ops@example.net" || b.service.SentFail() != 0 {
 			t.Errorf("tries %+v, %d failed", tries, b.service.SentFail())
+		}
+	})
+}
+
+// Who cancels a message that is on its way has cancelled it, whatever the
+// server then says, unless it took it.
+func TestRun_CancelledOnItsWay(t *testing.T) {
+	for name, says := range map[string]error{"later": later, "never": never, "server gone": refused, "taken": nil} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				told := 0
+				b.cfg.Failed = func(models.EmailAlert) { told++ }
+				b.server.does(func(ctx context.Context, _ models.Notice) (string, error) {
+					n, err := b.Cancel(ctx, models.Cancellation{Source: "sw-1"}, models.Ack{By: "ana", At: b.now()})
+					if n != 1 || err != nil {
+						t.Errorf("cancelled %d, %v", n, err)
+					}
+					return "250 queued", says
+				})
+				b.add("sw-1", models.SeverityError)
+				b.start()
+				want := "cancelled: cancelled by ana"
+				if says == nil {
+					want = "sent: 250 queued"
+				}
+				pass(time.Hour)
+				if a := b.row(1); string(a.Status)+": "+a.Detail != want || a.Attempts != 1 || len(b.server.tried()) != 1 || told != 0 {
+					t.Errorf("%+v after %d tries, not %q; told %d times that it failed", a, len(b.server.tried()), want, told)
+				}
+			})
+		})
+	}
+}
+
+// A crash right after the message of a digest was cancelled must not take
+// what it told of other sources along.
+func TestRun_ReleasesACancelledDigest(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.many(models.SeverityError, "sw-1", "sw-2")
+		carrier, err := b.Gather(t.Context(), models.Gathering{
+			Address: models.Address{Channel: models.DeliveryEmail, Recipient: "ops@example.net"}, To: 2,
+			Severities: models.Severities(), Claim: models.ClaimGathered,
+		}, b.now())
+		if carrier != 2 || err != nil {
+			t.Fatalf("carried by %d, %v", carrier, err)
+		}
+		db, err := sql.Open("sqlite", filepath.Join(b.dir, "alerthub.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.Exec("UPDATE email_alerts SET status = 'cancelled', next_attempt_at = NULL WHERE id = 2"); err != nil {
+			t.Fatal(err)
+		}
+		b.start()
+		if one, two := b.row(1), b.row(2); one.Status != models.EmailSent || two.Status != models.EmailCancelled {
+			t.Errorf("rows %+v, %+v", one, two)
 		}
 	})
 }

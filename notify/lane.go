@@ -246,10 +246,11 @@ func (l *lane) finish(ctx context.Context) error {
 		return fmt.Errorf("record alert %d as %s: %w", u.ID, u.Status, err)
 	}
 	l.unfinished = nil
-	if err == nil && l.ofDigest && u.Status != models.EmailPending {
+	// The rows of a cancelled digest were released by whom cancelled it.
+	if err == nil && l.ofDigest && alert.Status != models.EmailPending && alert.Status != models.EmailCancelled {
 		l.settling = &alert
 	}
-	if err == nil && u.Status == models.EmailFailed && l.cfg.Failed != nil {
+	if err == nil && alert.Status == models.EmailFailed && l.cfg.Failed != nil {
 		l.cfg.Failed(alert)
 	}
 	if l.route.Channel == models.DeliveryEmail {

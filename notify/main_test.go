@@ -157,7 +157,8 @@ var (
 // bench is a service over a real outbox and a server that does as it is told,
 // in a bubble whose clock stands still while anything is done.
 type bench struct {
-	t *testing.T
+	t   *testing.T
+	dir string // of the database
 	*outbox
 	server   *server
 	hook     *server
@@ -187,11 +188,12 @@ func unlimited() map[string]models.Contact { return map[string]models.Contact{""
 // bubble runs a test with a service that is not started.
 func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+		dir := t.TempDir()
+		s, err := store.Open(t.Context(), store.Config{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bench{t: t, outbox: &outbox{Store: s}, server: &server{}, hook: &server{}, contacts: unlimited()}
+		b := &bench{t: t, dir: dir, outbox: &outbox{Store: s}, server: &server{}, hook: &server{}, contacts: unlimited()}
 		b.cfg = notify.Config{
 			Routes: []notify.Route{
 				{Lane: models.Lane{Channel: models.DeliveryEmail}, Sender: b.server},

@@ -230,7 +230,7 @@ func (s *Service) prepare(ctx context.Context, lanes *[]*lane) bool {
 }
 
 // settle ends digests that were sent but not recorded as a whole, and lets
-// those wait again that were not gathered as a whole.
+// those wait again that were not gathered, or not cancelled, as a whole.
 func (s *Service) settle(ctx context.Context) error {
 	carriers, err := s.outbox.Unsettled(ctx)
 	if err != nil {
@@ -238,7 +238,7 @@ func (s *Service) settle(ctx context.Context) error {
 	}
 	for _, c := range carriers {
 		switch {
-		case c.MailID != c.ID:
+		case c.MailID != c.ID || c.Status == models.EmailCancelled:
 			err = s.outbox.Release(ctx, c.ID)
 		case c.Status != models.EmailPending:
 			for more := true; more && err == nil; {

@@ -58,9 +58,10 @@ func (s *Store) EmailAlerts(ctx context.Context, f models.EmailFilter) ([]models
 }
 
 // FinishAlert records the outcome of one delivery attempt, moves the alert's
-// counters and rollups, and returns the row as stored. What becomes of the
-// rows that its message tells of, Settle records. When it returns, the outcome is on
-// disk. The error wraps models.ErrNotFound, models.ErrInvalid or
+// counters and rollups, and returns the row as stored: one that was cancelled
+// while its message was on its way stays cancelled, unless that arrived. What
+// becomes of the rows that its message tells of, Settle records. When it
+// returns, the outcome is on disk. The error wraps models.ErrNotFound, models.ErrInvalid or
 // models.ErrUnavailable, or is the context's, which counts only until the
 // transaction begins.
 func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error) {
@@ -72,20 +73,21 @@ func (s *Store) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 		if err := tx.Where("id = ?", u.ID).Take(&row).Error; err != nil {
 			return err
 		}
-		before, tried := row, u.Attempts > row.Attempts
-		row.Status = string(u.Status)
-		row.Detail = optional(u.Detail)
-		row.Attempts = u.Attempts
-		row.UpdatedAt = optional(models.FormatTime(u.At))
-		row.NextAttemptAt = optional("")
-		if u.Status == models.EmailPending {
-			row.NextAttemptAt = optional(models.FormatTime(u.NextAttemptAt))
+		before, at := row, models.FormatTime(u.At)
+		row.Attempts, row.UpdatedAt = u.Attempts, optional(at)
+		if cancelled := row.Status == string(models.EmailCancelled); !cancelled || u.Status == models.EmailSent {
+			row.Status, row.Detail, row.NextAttemptAt = string(u.Status), optional(u.Detail), optional("")
+			if u.Status == models.EmailPending {
+				row.NextAttemptAt = optional(models.FormatTime(u.NextAttemptAt))
+			}
 		}
 		if err := sum.moved(&before, &row); err != nil {
 			return err
 		}
-		if tried {
-			if err := addAttempt(tx, u.ID, row.UpdatedAt.String, &row); err != nil {
+		if u.Attempts > before.Attempts {
+			attempt := row
+			attempt.Detail = optional(u.Detail)
+			if err := addAttempt(tx, u.ID, at, &attempt); err != nil {
 				return err
 			}
 		}

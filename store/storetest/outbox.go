@@ -349,6 +349,21 @@ func cancel(t *testing.T, s Store) {
 	if n, err := s.Cancel(t.Context(), models.Cancellation{Source: "sw-2"}, by); n != 2 || err != nil {
 		t.Errorf("cancelled %d, %v", n, err)
 	}
+	// A message that was on its way then stays cancelled, unless it arrived.
+	for _, u := range []models.AlertUpdate{
+		{ID: 5, Status: models.EmailPending, Detail: "451 later", Attempts: 1, NextAttemptAt: start.Add(time.Hour), At: start.Add(2 * time.Minute)},
+		{ID: 5, Status: models.EmailFailed, Detail: "550 no", Attempts: 2, At: start.Add(3 * time.Minute)},
+	} {
+		if a := finish(t, s, u); a.Status != models.EmailCancelled || a.Detail != "cancelled by ana" || !a.NextAttemptAt.IsZero() || a.Attempts != u.Attempts {
+			t.Errorf("after %+v it is %+v", u, a)
+		}
+	}
+	attempts, err := s.Attempts(t.Context(), 5)
+	same(t, "error", nil, err)
+	same(t, "attempts", []models.Attempt{
+		{At: start.Add(2 * time.Minute), Status: models.EmailCancelled, Detail: "451 later"},
+		{At: start.Add(3 * time.Minute), Status: models.EmailCancelled, Detail: "550 no"},
+	}, attempts)
 	rows, err := s.EmailAlerts(t.Context(), models.EmailFilter{Status: models.EmailCancelled, Contact: "noc"})
 	same(t, "error", nil, err)
 	if len(rows) != 5 || rows[0].Detail != "cancelled by ana" || !rows[0].UpdatedAt.Equal(by.At) || !rows[0].NextAttemptAt.IsZero() {
