@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -294,6 +295,41 @@ func TestAccess_EveryRouteForEverybody(t *testing.T) {
 	list := command(t, "user", "list", "--data-dir", dir)
 	if got := strings.Fields(list); len(got) != 6+3*4 {
 		t.Errorf("users afterwards:\n%s", list)
+	}
+}
+
+// TestAccess_AcknowledgementsSayWhoseTheyAre: the name of who is signed in, or
+// of a key, counts for more than one that was typed.
+func TestAccess_AcknowledgementsSayWhoseTheyAre(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := startHub(t, options{dir: dir})
+	for range 3 {
+		dialDevice(t, p).Ask(`{"source":"ups-1","severity":"critical","message":"on battery"}`)
+	}
+	typed := newGuest(t, p, "127.0.0.1")
+	typed.send(http.MethodPost, "/api/events/1/ack", "application/json", `{"by":"ana"}`)
+	addUser(t, dir, "ana", models.RoleOperator)
+	ana := signedIn(t, p, "127.0.0.2", "ana")
+	ana.ask(http.MethodPost, "/events/ack", url.Values{"id": {"2"}, "by": {"Mallory"}})
+	key := newGuest(t, p, "127.0.0.3")
+	key.header.Set("Authorization", "Bearer "+command(t, "key", "add", "--data-dir", dir, "--scope", "admin", "night-job"))
+	key.send(http.MethodPost, "/api/events/3/ack", "application/json", `{"by":"Mallory"}`)
+	for i, want := range []struct {
+		by       string
+		verified bool
+	}{{"ana", false}, {"ana", true}, {"night-job", true}} {
+		var got struct {
+			By       string `json:"acked_by"`
+			Verified bool   `json:"acked_verified"`
+		}
+		id := strconv.Itoa(i + 1)
+		if decode(t, ana.get("/api/events/"+id), &got); got.By != want.by || got.Verified != want.verified {
+			t.Errorf("event %s: %+v, not %+v", id, got, want)
+		}
+		if page := ana.get("/events/" + id).Body; strings.Contains(page, "(unverified)") == want.verified {
+			t.Errorf("the page of event %s tells otherwise: acknowledged by %s, verified: %t", id, want.by, want.verified)
+		}
 	}
 }
 

@@ -58,7 +58,15 @@ func (h *Handler) answerEvent(c echo.Context, id int64) error {
 // ackOf is the word of the person, or program, that makes this request; the
 // hub adds the time.
 func ackOf(c echo.Context, by string) models.Ack {
-	return models.Ack{By: by, Peer: c.RealIP()}
+	return models.Ack{By: by, Verified: by == verifiedName(c), Peer: c.RealIP()}
+}
+
+// verifiedName is the name of the user or the key that asks, "" of others.
+func verifiedName(c echo.Context) string {
+	if actor := models.ActorOf(c.Request().Context()); actor.Kind == models.ActorUser || actor.Kind == models.ActorKey {
+		return actor.Name
+	}
+	return ""
 }
 
 // readJSON reads the body of an action, which is one JSON object.
@@ -72,8 +80,8 @@ func readJSON(c echo.Context) ([]byte, error) {
 
 // readBy is who acts: the user or the key that asks, else {"by":"name"}.
 func readBy(c echo.Context) (string, error) {
-	if actor := models.ActorOf(c.Request().Context()); actor.Kind == models.ActorUser || actor.Kind == models.ActorKey {
-		return actor.Name, nil
+	if name := verifiedName(c); name != "" {
+		return name, nil
 	}
 	body, err := readJSON(c)
 	if err != nil {

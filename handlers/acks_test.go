@@ -285,13 +285,13 @@ func TestAckAPI(t *testing.T) {
 	server := serve(t, svc)
 	for i, by := range []string{"Ana", "Luis"} { // the first word stands
 		answer, body := send(t, server, "POST", "/api/events/4/ack", `{"by":" `+by+` ","more":1}`)
-		if answer.StatusCode != 200 || !strings.Contains(body, `"acked_at":"2026-11-23T18:31:00.123456Z","acked_by":"Ana"}`) {
+		if answer.StatusCode != 200 || !strings.Contains(body, `"acked_at":"2026-11-23T18:31:00.123456Z","acked_by":"Ana","acked_verified":false}`) {
 			t.Errorf("%d: %d %s", i, answer.StatusCode, body)
 		}
 	}
 	for range 2 {
 		answer, body := send(t, server, "DELETE", "/api/events/4/ack", "")
-		if answer.StatusCode != 200 || !strings.Contains(body, `"acked_at":null,"acked_by":null}`) {
+		if answer.StatusCode != 200 || !strings.Contains(body, `"acked_at":null,"acked_by":null,"acked_verified":false}`) {
 			t.Errorf("%d %s", answer.StatusCode, body)
 		}
 	}

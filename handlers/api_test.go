@@ -18,8 +18,8 @@ func TestListEvents_NewestFirstWithTheEmailLog(t *testing.T) {
 	send(t, server, "POST", "/api/events", `[{"source":"a","severity":"error","message":"one"},{"source":"b","message":"two"}]`)
 	_, body := send(t, server, "GET", "/api/events?limit=20", "")
 	want := `{"events":[` +
-		`{"id":2,"created_at":"2026-11-23T18:30:00.123456Z","source":"b","severity":"info","message":"two","channel":"http_api","raw_payload":"{\"source\":\"b\",\"message\":\"two\"}","acked_at":null,"acked_by":null},` +
-		`{"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"error","message":"one","channel":"http_api","raw_payload":"{\"source\":\"a\",\"severity\":\"error\",\"message\":\"one\"}","acked_at":null,"acked_by":null}],` +
+		`{"id":2,"created_at":"2026-11-23T18:30:00.123456Z","source":"b","severity":"info","message":"two","channel":"http_api","raw_payload":"{\"source\":\"b\",\"message\":\"two\"}","acked_at":null,"acked_by":null,"acked_verified":false},` +
+		`{"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"error","message":"one","channel":"http_api","raw_payload":"{\"source\":\"a\",\"severity\":\"error\",\"message\":\"one\"}","acked_at":null,"acked_by":null,"acked_verified":false}],` +
 		`"email_logs":[{"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":"noc@example.net","status":"pending","detail":null,"attempts":0,"next_attempt_at":"2026-11-23T18:30:00.123456Z","contact":null,"channel":"email","mail_id":null}],` +
 		`"next_before":2,"searched_to":null}`
 	if diff := cmp.Diff(want, body); diff != "" {

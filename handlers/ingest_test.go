@@ -42,7 +42,7 @@ func TestPostEvents_StoresOneEvent(t *testing.T) {
 	}
 	want := map[string]any{
 		"id": 1.0, "event_id": 1.0, "created_at": "2026-11-23T18:30:00.123456Z", "source": "sw-1", "severity": "critical",
-		"message": "Fan <b>stopped</b>", "channel": "http_api", "raw_payload": sent, "acked_at": nil, "acked_by": nil,
+		"message": "Fan <b>stopped</b>", "channel": "http_api", "raw_payload": sent, "acked_at": nil, "acked_by": nil, "acked_verified": false,
 	}
 	if diff := cmp.Diff(want, decodeAs[map[string]any](t, body)); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)

@@ -283,7 +283,7 @@ func TestOpenAPI_RealRequestsAndAnswersPass(t *testing.T) {
 // TestOpenAPI_OtherAnswersFail shows that the check above can fail.
 func TestOpenAPI_OtherAnswersFail(t *testing.T) {
 	_, v := openDocument(t)
-	const event = `"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"info","message":"m","channel":"http_api","raw_payload":null,"acked_at":null,"acked_by":null`
+	const event = `"id":1,"created_at":"2026-11-23T18:30:00.123456Z","source":"a","severity":"info","message":"m","channel":"http_api","raw_payload":null,"acked_at":null,"acked_by":null,"acked_verified":false`
 	const alert = `"id":1,"event_id":1,"created_at":"2026-11-23T18:30:00.123456Z","recipient":null,"status":"failed","detail":null,"attempts":1,"next_attempt_at":null,"contact":null,"channel":"email","mail_id":1`
 	const key = `"id":1,"name":"n","hint":"nah_abcd","scopes":["ingest"],"sources":[],"created_at":"2026-11-23T18:30:00.123456Z","created_by":"ana","expires_at":null,"last_used_at":null,"last_used_from":null,"revoked_at":null`
 	tests := []struct {

@@ -276,7 +276,7 @@ func (s *fakeService) Unacknowledge(_ context.Context, ids []int64) ([]models.Ev
 func (s *fakeService) change(match func(*models.Event) bool, ack models.Ack) (changed []models.Event, err error) {
 	for i := range s.events {
 		if e := &s.events[i]; s.fail == nil && match(e) {
-			e.AckedAt, e.AckedBy, e.AckedPeer = time.Time{}, ack.By, ack.Peer
+			e.AckedAt, e.AckedBy, e.AckedPeer, e.AckedVerified = time.Time{}, ack.By, ack.Peer, ack.Verified
 			if ack.By != "" {
 				e.AckedAt = received.Add(time.Minute)
 			}

@@ -57,7 +57,8 @@ func (h *Hub) stamp(ack models.Ack) (models.Ack, error) {
 	if err != nil {
 		return models.Ack{}, err
 	}
-	return models.Ack{By: by, Peer: ack.Peer, At: h.cfg.Now().UTC().Truncate(time.Microsecond)}, nil
+	ack.By, ack.At = by, h.cfg.Now().UTC().Truncate(time.Microsecond)
+	return ack, nil
 }
 
 // changed tells the open pages of what was changed, even if then something failed.

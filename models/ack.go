@@ -12,9 +12,10 @@ const MaxName = 40
 
 // Ack is somebody's word that an event is taken care of.
 type Ack struct {
-	By   string    // a name as it was typed: nobody has verified it
-	Peer string    // the IP address that it came from
-	At   time.Time // UTC
+	By       string    // the name of who is signed in or of an API key, or one that was typed
+	Verified bool      // it was not typed
+	Peer     string    // the IP address that it came from
+	At       time.Time // UTC
 }
 
 // CleanName is a typed name as it is kept: one line, without blanks around

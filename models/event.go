@@ -37,9 +37,10 @@ type Event struct {
 	Peer       string // the sender's IP address; "" when it is not known
 
 	// Set once somebody has acknowledged the event; see Ack.
-	AckedAt   time.Time
-	AckedBy   string
-	AckedPeer string
+	AckedAt       time.Time
+	AckedBy       string
+	AckedPeer     string
+	AckedVerified bool
 }
 
 // Acked reports whether somebody has acknowledged the event.

@@ -38,6 +38,7 @@ func (s *Store) Acknowledge(ctx context.Context, ids []int64, ack models.Ack) ([
 	}
 	return s.mark(ctx, "acknowledge", ids, eventRow{
 		AckedAt: optional(models.FormatTime(ack.At)), AckedBy: optional(ack.By), AckedPeer: optional(ack.Peer),
+		AckedVerified: ack.Verified,
 	})
 }
 
@@ -64,11 +65,11 @@ func (s *Store) mark(ctx context.Context, what string, ids []int64, set eventRow
 			}
 			for i := range rows {
 				r := &rows[i]
-				r.AckedAt, r.AckedBy, r.AckedPeer = set.AckedAt, set.AckedBy, set.AckedPeer
+				r.AckedAt, r.AckedBy, r.AckedPeer, r.AckedVerified = set.AckedAt, set.AckedBy, set.AckedPeer, set.AckedVerified
 				sum.unackedBy(models.Severity(r.Severity), n)
 			}
 			return tx.Model(&eventRow{}).Where(visible).Where(withIDs, idList(chunk)).Where(without).
-				Select("AckedAt", "AckedBy", "AckedPeer").Updates(&set).Error
+				Select("AckedAt", "AckedBy", "AckedPeer", "AckedVerified").Updates(&set).Error
 		})
 		if err != nil {
 			return changed, err

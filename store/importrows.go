@@ -144,8 +144,8 @@ func (s *Store) RemoveImport(ctx context.Context, id int64, why string) error {
 // The statements that write imported rows. They are compiled for each
 // transaction: the time of that is nothing beside 500 rows.
 const (
-	insertImportedEvent = "INSERT INTO events (id, created_at, source, severity, message, channel, raw_payload, peer, acked_at, acked_by, acked_peer, import_id)" +
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	insertImportedEvent = "INSERT INTO events (id, created_at, source, severity, message, channel, raw_payload, peer, acked_at, acked_by, acked_peer, import_id, acked_verified)" +
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	insertImportedAlert = "INSERT INTO email_alerts (id, event_id, created_at, recipient, status, detail, attempts, updated_at, contact, channel, import_id)" +
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -218,6 +218,11 @@ func (g *ingest) insertImportedEvent(st *compiled, id int64, e *models.Event) er
 	g.bindOptional(st, 10, e.AckedBy)
 	g.bindOptional(st, 11, e.AckedPeer)
 	st.int(12, id)
+	verified := int64(0)
+	if e.AckedVerified {
+		verified = 1
+	}
+	st.int(13, verified)
 	return st.exec()
 }
 

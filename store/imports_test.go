@@ -41,7 +41,7 @@ func history(ids ...int64) (events []models.Event, emails []models.EmailAlert) {
 			Message: fmt.Sprintf("ñ %d", id), Channel: models.ChannelHTTP, RawPayload: "{}", Peer: "192.0.2.1",
 		}
 		if i%3 == 2 {
-			e.AckedAt, e.AckedBy, e.AckedPeer = e.CreatedAt.Add(time.Minute), "Ana", "192.0.2.2"
+			e.AckedAt, e.AckedBy, e.AckedPeer, e.AckedVerified = e.CreatedAt.Add(time.Minute), "Ana", "192.0.2.2", true
 		}
 		events = append(events, e)
 		emails = append(emails, models.EmailAlert{

@@ -18,7 +18,7 @@ var migrationFiles embed.FS
 // The versions that Go code speaks of. The other migrations are SQL files.
 const (
 	normalizeVersion = 2 // old rows get their fixed form
-	latestVersion    = 9
+	latestVersion    = 10
 )
 
 // schemaVersion is the newest schema that this hub knows.

@@ -13,17 +13,18 @@ import (
 // with the local offset. idempotency_key and fingerprint are written and
 // looked up by the hot INSERT only.
 type eventRow struct {
-	ID         int64  `gorm:"column:id;primaryKey"`
-	CreatedAt  string `gorm:"column:created_at;autoCreateTime:false"`
-	Source     string
-	Severity   string
-	Message    string
-	Channel    string
-	RawPayload sql.NullString
-	Peer       sql.NullString
-	AckedAt    sql.NullString
-	AckedBy    sql.NullString
-	AckedPeer  sql.NullString
+	ID            int64  `gorm:"column:id;primaryKey"`
+	CreatedAt     string `gorm:"column:created_at;autoCreateTime:false"`
+	Source        string
+	Severity      string
+	Message       string
+	Channel       string
+	RawPayload    sql.NullString
+	Peer          sql.NullString
+	AckedAt       sql.NullString
+	AckedBy       sql.NullString
+	AckedPeer     sql.NullString
+	AckedVerified bool
 }
 
 // TableName is GORM's hook.
@@ -38,6 +39,7 @@ func (r *eventRow) event() (models.Event, error) {
 		ID: r.ID, CreatedAt: at, Source: r.Source, Severity: models.Severity(r.Severity),
 		Message: r.Message, Channel: models.Channel(r.Channel), RawPayload: r.RawPayload.String,
 		Peer: r.Peer.String, AckedBy: r.AckedBy.String, AckedPeer: r.AckedPeer.String,
+		AckedVerified: r.AckedVerified,
 	}
 	if r.AckedAt.Valid {
 		if e.AckedAt, err = models.ParseTime(r.AckedAt.String); err != nil {

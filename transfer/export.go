@@ -119,7 +119,7 @@ func (l lines) End(models.Stats, time.Time) error { return l.w.Flush() }
 
 // csvColumns are the columns of a CSV export.
 var csvColumns = []string{
-	"id", "created_at", "severity", "source", "message", "channel", "peer", "acked_at", "acked_by", "acked_peer", "raw_payload",
+	"id", "created_at", "severity", "source", "message", "channel", "peer", "acked_at", "acked_by", "acked_peer", "raw_payload", "acked_verified",
 }
 
 // csv writes a header and a record an event.
@@ -140,7 +140,7 @@ func (c csv) Page(events []models.Event, _ []models.EmailAlert) error {
 		}
 		c.record([]string{
 			strconv.FormatInt(e.ID, 10), models.FormatTime(e.CreatedAt), string(e.Severity), e.Source, e.Message,
-			string(e.Channel), e.Peer, ackedAt, e.AckedBy, e.AckedPeer, e.RawPayload,
+			string(e.Channel), e.Peer, ackedAt, e.AckedBy, e.AckedPeer, e.RawPayload, strconv.FormatBool(e.AckedVerified),
 		})
 	}
 	_, err := c.w.Write(nil) // the first error of the writer, if there was one

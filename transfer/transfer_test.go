@@ -328,7 +328,7 @@ func TestExport_CSV(t *testing.T) {
 	for i, r := range records[1:] {
 		e := page.Events[i]
 		message := strings.TrimPrefix(r[4], "'")
-		if r[0] != fmt.Sprint(e.ID) || r[3] != e.Source || message != e.Message || r[6] != e.Peer || r[8] != e.AckedBy || r[10] != e.RawPayload {
+		if r[0] != fmt.Sprint(e.ID) || r[3] != e.Source || message != e.Message || r[6] != e.Peer || r[8] != e.AckedBy || r[10] != e.RawPayload || r[11] != fmt.Sprint(e.AckedVerified) {
 			t.Errorf("record %q of %+v", r, e)
 		}
 		for _, cell := range r {

@@ -1,10 +1,12 @@
 package views
 
 import (
+	"context"
 	"hash/fnv"
 	"strconv"
 	"time"
 
+	"alerthub/i18n"
 	"alerthub/models"
 )
 
@@ -78,4 +80,13 @@ func MailByEvent(alerts []models.EmailAlert) map[int64]models.EmailStatus {
 		}
 	}
 	return worst
+}
+
+// ackedTitle says when an event was acknowledged, and whether who did is known.
+func ackedTitle(ctx context.Context, e *models.Event) string {
+	title := i18n.Both(ctx, e.AckedAt)
+	if !e.AckedVerified {
+		title += " · " + i18n.T(ctx, "ack.unverified")
+	}
+	return title
 }

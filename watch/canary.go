@@ -253,7 +253,7 @@ func (w *Watch) end(ctx context.Context, c models.Canary, detail string) models.
 		w.log.Info("canary came through", "event", c.EventID, "took", c.EndedAt.Sub(c.BegunAt))
 		acking, done := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 		defer done()
-		if _, err := w.hub.Acknowledge(acking, []int64{c.EventID}, models.Ack{By: ackName}); err != nil {
+		if _, err := w.hub.Acknowledge(acking, []int64{c.EventID}, models.Ack{By: ackName, Verified: true}); err != nil {
 			w.log.Warn("canary not acknowledged", "event", c.EventID, "error", err)
 		}
 	} else {

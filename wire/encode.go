@@ -20,6 +20,7 @@ type Event struct {
 	RawPayload *string `json:"raw_payload"` // null when there was none
 	AckedAt    *string `json:"acked_at"`    // models.TimeLayout; null until somebody acknowledges it
 	AckedBy    *string `json:"acked_by"`
+	Verified   bool    `json:"acked_verified"` // acked_by is who was signed in, or a key
 }
 
 // FeedEvent is an event as the feed shows it: an Event whose acknowledgement
@@ -35,6 +36,7 @@ type FeedEvent struct {
 	RawPayload *string `json:"raw_payload"`
 	AckedAt    *string `json:"acked_at,omitzero"`
 	AckedBy    *string `json:"acked_by,omitzero"`
+	Verified   bool    `json:"acked_verified,omitzero"`
 }
 
 // EmailAlert is one row of the outbox as the API shows it.
@@ -77,6 +79,7 @@ func FromEvent(e models.Event) Event {
 		ID: e.ID, CreatedAt: models.FormatTime(e.CreatedAt), Source: e.Source,
 		Severity: string(e.Severity), Message: e.Message, Channel: string(e.Channel),
 		RawPayload: orNull(e.RawPayload), AckedAt: timeOrNull(e.AckedAt), AckedBy: orNull(e.AckedBy),
+		Verified: e.AckedVerified,
 	}
 }
 

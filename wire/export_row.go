@@ -28,6 +28,7 @@ type importedEvent struct {
 	AckedAt    string `json:"acked_at"`
 	AckedBy    string `json:"acked_by"`
 	AckedPeer  string `json:"acked_peer"`
+	Verified   bool   `json:"acked_verified"`
 }
 
 // importedAlert is an email of an export as it is read. When it was due next
@@ -87,8 +88,9 @@ func decodeEvent(value jsontext.Value) (models.Event, error) {
 		if e.AckedBy, err = models.CleanName(in.AckedBy); err != nil {
 			c.fail("acked_by", "must be a name of at most 40 characters")
 		}
-	} else if in.AckedBy != "" {
-		c.fail("acked_at", "is missing beside acked_by")
+		e.AckedVerified = in.Verified
+	} else if in.AckedBy != "" || in.Verified {
+		c.fail("acked_at", "is missing beside acked_by or acked_verified")
 	}
 	return e, c.err()
 }
@@ -142,6 +144,8 @@ func decodeRow(value jsontext.Value, into any) error {
 	switch field {
 	case "id", "event_id", "attempts":
 		reason = "must be a whole number"
+	case "acked_verified":
+		reason = "must be true or false"
 	}
 	return &models.FieldError{Field: field, Reason: reason}
 }

@@ -22,7 +22,7 @@ var (
 	fullEvent = models.Event{
 		ID: 12, CreatedAt: birth, Source: "núcleo-rtr-madrid", Severity: models.SeverityCritical,
 		Message: "línea 1\n\tlínea 2 \u2028 \"<b>\" 🚨", Channel: models.ChannelTCP, RawPayload: "{\"a\":\"\\u0000\x01\"}", Peer: "192.0.2.7",
-		AckedAt: birth.Add(time.Minute), AckedBy: "Ana", AckedPeer: "2001:db8::1",
+		AckedAt: birth.Add(time.Minute), AckedBy: "Ana", AckedPeer: "2001:db8::1", AckedVerified: true,
 	}
 	bareEvent = models.Event{ID: 11, CreatedAt: birth, Source: "a", Severity: models.SeverityInfo, Message: strings.Repeat("ñ", 300), Channel: models.ChannelHTTP}
 	fullAlert = models.EmailAlert{
@@ -173,6 +173,8 @@ func TestExportReader_RefusedRows(t *testing.T) {
 		"peer a hidden text": {replace(`"id"`, `"peer":"fe80::1%\u0007","id"`), "peer: must be an IP address"},
 		"ack by nobody":      {replace(`"id"`, `"acked_at":"2026-02-24T10:00:00Z","id"`), "acked_by: must be a name"},
 		"ack at no time":     {replace(`"id"`, `"acked_by":"Ana","id"`), "acked_at: is missing"},
+		"ack verified only":  {replace(`"id"`, `"acked_verified":true,"id"`), "acked_at: is missing"},
+		"ack verified maybe": {replace(`"id"`, `"acked_verified":1,"id"`), "acked_verified: must be true or false"},
 		"not an object":      {`[1]`, "row: must be an object"},
 		"null":               {`null`, "row: must be an object"},
 	} {

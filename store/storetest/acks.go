@@ -11,13 +11,13 @@ import (
 	"alerthub/models"
 )
 
-var ack = models.Ack{By: "Zoë", Peer: "192.0.2.9", At: start.Add(time.Hour)}
+var ack = models.Ack{By: "Zoë", Verified: true, Peer: "192.0.2.9", At: start.Add(time.Hour)}
 
 // acked is events as they are once ack was given.
 func acked(events ...models.Event) []models.Event {
 	events = slices.Clone(events)
 	for i := range events {
-		events[i].AckedAt, events[i].AckedBy, events[i].AckedPeer = ack.At, ack.By, ack.Peer
+		events[i].AckedAt, events[i].AckedBy, events[i].AckedPeer, events[i].AckedVerified = ack.At, ack.By, ack.Peer, ack.Verified
 	}
 	return events
 }
