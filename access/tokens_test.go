@@ -274,7 +274,7 @@ func TestTokens_Forged(t *testing.T) {
 	for what, token := range forged {
 		begun := time.Now()
 		b.shut(what, token)
-		if took := time.Since(begun); took > 100*time.Millisecond {
+		if took := time.Since(begun); took > 2*time.Second {
 			t.Errorf("%s takes %v", what, took)
 		}
 	}
