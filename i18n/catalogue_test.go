@@ -116,7 +116,7 @@ func TestCatalogues_holdWhatTheProgramSays(t *testing.T) {
 		}
 		ast.Inspect(tree, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
-			if !ok || !isT(call.Fun) {
+			if !ok || !isT(call) {
 				return true
 			}
 			at := set.Position(call.Pos())
@@ -165,13 +165,17 @@ func sources(t *testing.T, root string) []string {
 	return found
 }
 
-func isT(f ast.Expr) bool {
-	s, ok := f.(*ast.SelectorExpr)
-	if !ok || s.Sel.Name != "T" {
-		return false
+// isT reports whether a call is one of T; one argument is a conversion to a
+// type parameter of that name.
+func isT(call *ast.CallExpr) bool {
+	switch f := call.Fun.(type) {
+	case *ast.Ident: // in this package
+		return f.Name == "T" && len(call.Args) > 1
+	case *ast.SelectorExpr:
+		p, ok := f.X.(*ast.Ident)
+		return ok && p.Name == "i18n" && f.Sel.Name == "T"
 	}
-	p, ok := s.X.(*ast.Ident)
-	return ok && p.Name == "i18n"
+	return false
 }
 
 func literal(e ast.Expr) (string, bool) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"alerthub/i18n"
@@ -65,7 +64,7 @@ func (l *letter) tellDigest(ctx context.Context, panel string, d *models.Digest)
 	l.Digest = &digest{
 		Count:        l.Subject,
 		Reason:       reason(ctx, d.Reason),
-		Totals:       totals(ctx, d.Severity),
+		Totals:       i18n.SeverityCounts(ctx, d.Severity),
 		SourcesTitle: i18n.T(ctx, "letter.sources.title"),
 		SourceLabel:  l.Labels.Source,
 		Columns:      columns(ctx, d.Severity),
@@ -117,30 +116,6 @@ func rowOf(ctx context.Context, s models.SourceCount, columns []tone) sourceRow 
 		r.Cells = append(r.Cells, cell{c, count})
 	}
 	return r
-}
-
-// totals tells the counts by severity in a line.
-func totals(ctx context.Context, counts [4]int64) string {
-	var words []string
-	for _, s := range slices.Backward(models.Severities()) {
-		n := counts[s.Rank()]
-		if n == 0 {
-			continue
-		}
-		var word string
-		switch s {
-		case models.SeverityCritical:
-			word = i18n.T(ctx, "sev.count.critical", "Count", n)
-		case models.SeverityError:
-			word = i18n.T(ctx, "sev.count.error", "Count", n)
-		case models.SeverityWarning:
-			word = i18n.T(ctx, "sev.count.warning", "Count", n)
-		default:
-			word = i18n.T(ctx, "sev.count.info", "Count", n)
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, ", ")
 }
 
 func reason(ctx context.Context, r models.DigestReason) string {

@@ -135,11 +135,11 @@ func periodURL(panel string, d *models.Digest) string {
 func toneOf(ctx context.Context, s models.Severity) tone {
 	switch s {
 	case models.SeverityCritical:
-		return tone{s, i18n.T(ctx, "sev.critical"), "◆", "#ffffff", "#b4004a", "#b4004a", "#b4004a", "#ae004d"}
+		return tone{s, i18n.Severity(ctx, s), "◆", "#ffffff", "#b4004a", "#b4004a", "#b4004a", "#ae004d"}
 	case models.SeverityError:
-		return tone{s, i18n.T(ctx, "sev.error"), "■", "#ae3d15", "#ffeee7", "#f0b7a1", "#e9601d", "#ae3d15"}
+		return tone{s, i18n.Severity(ctx, s), "■", "#ae3d15", "#ffeee7", "#f0b7a1", "#e9601d", "#ae3d15"}
 	case models.SeverityWarning:
-		return tone{s, i18n.T(ctx, "sev.warning"), "▲", "#7d4d05", "#fef3dd", "#ecc98a", "#eba22b", "#7d4d05"}
+		return tone{s, i18n.Severity(ctx, s), "▲", "#7d4d05", "#fef3dd", "#ecc98a", "#eba22b", "#7d4d05"}
 	}
-	return tone{models.SeverityInfo, i18n.T(ctx, "sev.info"), "●", "#4b5d71", "#f0f3f6", "#c3cfdc", "#8296ab", "#4b5d71"}
+	return tone{models.SeverityInfo, i18n.Severity(ctx, models.SeverityInfo), "●", "#4b5d71", "#f0f3f6", "#c3cfdc", "#8296ab", "#4b5d71"}
 }

@@ -16,7 +16,7 @@ import (
 func filterWords(ctx context.Context, q query.Query) string {
 	var parts []string
 	for _, s := range q.Severities {
-		parts = append(parts, severityWord(ctx, s))
+		parts = append(parts, i18n.Severity(ctx, s))
 	}
 	if len(parts) > 1 {
 		parts = []string{strings.Join(parts, ", ")}

@@ -98,7 +98,7 @@ func barTitle(ctx context.Context, c *models.Counts, from time.Time, step time.D
 	separator := " "
 	for _, s := range gravest() {
 		if n := c.Severity(s); n > 0 {
-			b.WriteString(separator + severityCount(ctx, s, n))
+			b.WriteString(separator + i18n.SeverityCount(ctx, s, n))
 			separator = ", "
 		}
 	}

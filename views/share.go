@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"alerthub/i18n"
 	"alerthub/models"
 )
 
@@ -20,7 +21,7 @@ type part struct {
 func severityParts(ctx context.Context, now, before *models.Counts) []part {
 	var parts []part
 	for _, s := range gravest() {
-		parts = append(parts, part{string(s), severityWord(ctx, s), now.Severity(s), before.Severity(s)})
+		parts = append(parts, part{string(s), i18n.Severity(ctx, s), now.Severity(s), before.Severity(s)})
 	}
 	return parts
 }

@@ -30,40 +30,9 @@ func withParam(url, name, value string) string {
 	return url + separator + name + "=" + value
 }
 
-// severityWord is the severity in the reader's language. A word that is none
-// of the four, from a database written elsewhere, is shown as it is.
-func severityWord(ctx context.Context, s models.Severity) string {
-	switch s {
-	case models.SeverityInfo:
-		return i18n.T(ctx, "sev.info")
-	case models.SeverityWarning:
-		return i18n.T(ctx, "sev.warning")
-	case models.SeverityError:
-		return i18n.T(ctx, "sev.error")
-	case models.SeverityCritical:
-		return i18n.T(ctx, "sev.critical")
-	}
-	return string(s)
-}
-
-// severityCount is a number of events of a severity: 2 warnings.
-func severityCount(ctx context.Context, s models.Severity, n int64) string {
-	switch s {
-	case models.SeverityInfo:
-		return i18n.T(ctx, "sev.count.info", "Count", n)
-	case models.SeverityWarning:
-		return i18n.T(ctx, "sev.count.warning", "Count", n)
-	case models.SeverityError:
-		return i18n.T(ctx, "sev.count.error", "Count", n)
-	case models.SeverityCritical:
-		return i18n.T(ctx, "sev.count.critical", "Count", n)
-	}
-	return i18n.Number(ctx, n) + " " + string(s)
-}
-
-// severityWords is severityCount without its number, which comes first.
+// severityWords is i18n.SeverityCount without its number, which comes first.
 func severityWords(ctx context.Context, s models.Severity, n int64) string {
-	_, words, _ := strings.Cut(severityCount(ctx, s, n), " ")
+	_, words, _ := strings.Cut(i18n.SeverityCount(ctx, s, n), " ")
 	return words
 }
 

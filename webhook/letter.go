@@ -69,12 +69,12 @@ func (l *letter) writeDigest(ctx context.Context, d *models.Digest) {
 		reasonWords(ctx, d.Reason),
 		i18n.T(ctx, "hook.period", "From", moment(d.From), "To", moment(d.To)),
 	}
-	l.know(i18n.T(ctx, "col.severity"), countWords(ctx, d.Severity))
+	l.know(i18n.T(ctx, "col.severity"), i18n.SeverityCounts(ctx, d.Severity))
 
 	sources := list{title: i18n.T(ctx, "hook.sources")}
 	named := d.Sources[:min(len(d.Sources), maxSources)]
 	for _, c := range named {
-		sources.lines = append(sources.lines, source(c.Source)+": "+countWords(ctx, c.Severity))
+		sources.lines = append(sources.lines, source(c.Source)+": "+i18n.SeverityCounts(ctx, c.Severity))
 	}
 	if rest := len(d.Sources) - len(named) + d.OtherSources; rest > 0 {
 		sources.lines = append(sources.lines, i18n.T(ctx, "hook.sources.more", "Count", rest))
@@ -126,35 +126,7 @@ func source(s string) string { return cut(oneLine(s), models.MaxSource) }
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 func severityWord(ctx context.Context, s models.Severity) string {
-	switch s {
-	case models.SeverityInfo:
-		return i18n.T(ctx, "sev.info")
-	case models.SeverityWarning:
-		return i18n.T(ctx, "sev.warning")
-	case models.SeverityError:
-		return i18n.T(ctx, "sev.error")
-	case models.SeverityCritical:
-		return i18n.T(ctx, "sev.critical")
-	}
-	return source(string(s))
-}
-
-// countWords counts events by severity, the gravest first: 2 critical, 1 error.
-func countWords(ctx context.Context, counts [4]int64) string {
-	var words []string
-	if n := counts[models.SeverityCritical.Rank()]; n > 0 {
-		words = append(words, i18n.T(ctx, "sev.count.critical", "Count", n))
-	}
-	if n := counts[models.SeverityError.Rank()]; n > 0 {
-		words = append(words, i18n.T(ctx, "sev.count.error", "Count", n))
-	}
-	if n := counts[models.SeverityWarning.Rank()]; n > 0 {
-		words = append(words, i18n.T(ctx, "sev.count.warning", "Count", n))
-	}
-	if n := counts[models.SeverityInfo.Rank()]; n > 0 {
-		words = append(words, i18n.T(ctx, "sev.count.info", "Count", n))
-	}
-	return strings.Join(words, ", ")
+	return source(i18n.Severity(ctx, s))
 }
 
 func reasonWords(ctx context.Context, r models.DigestReason) string {
