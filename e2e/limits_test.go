@@ -39,16 +39,18 @@ type flood struct {
 	running         sync.WaitGroup
 }
 
+// floodLines are 64 events of one source.
+var floodLines = bytes.Repeat([]byte(`{"source":"flood","severity":"warning","message":"Interface GigabitEthernet1/0/7 changed state to down"}`+"\n"), 64)
+
 func startFlood(t testing.TB, addr string, connections int) *flood {
 	t.Helper()
 	f := &flood{}
-	chunk := bytes.Repeat([]byte(`{"source":"flood","severity":"warning","message":"Interface GigabitEthernet1/0/7 changed state to down"}`+"\n"), 64)
 	for range connections {
 		conn := dialFrom(t, floodAddress, addr)
 		f.conns = append(f.conns, conn)
 		f.running.Go(func() {
 			for {
-				if _, err := conn.Write(chunk); err != nil {
+				if _, err := conn.Write(floodLines); err != nil {
 					return
 				}
 			}

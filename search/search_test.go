@@ -222,6 +222,20 @@ func TestIndex_CutShort(t *testing.T) {
 	}
 }
 
+// However slow the machine, a call of a caught-up index asks it: that nothing
+// came after its last event is no answer.
+func TestIndex_AlwaysAsked(t *testing.T) {
+	source := &memory{hold: 1 << 40}
+	source.add(event(1, "disk full"), event(2, "fan stopped"), event(3, "disk empty"))
+	x := newIndex(t, t.TempDir(), source)
+	x.mustStep(t)
+	x.patience = 0
+	page, err := x.Events(t.Context(), models.EventFilter{Text: "disk"})
+	if err != nil || len(page.Events) != 2 || page.NextBefore != 0 {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
 func TestIndex_Rebuilt(t *testing.T) {
 	corrupt := func(t *testing.T, path string) {
 		if err := os.WriteFile(path, slices.Repeat([]byte("no database "), 1000), 0o600); err != nil {

@@ -49,9 +49,11 @@ func (w *walk) run(ctx context.Context, ids idRange, visit func(*models.Event) e
 		watermark = w.file.watermark.Load()
 	}
 	tail := idRange{max(ids.low, watermark+1), ids.high}
+	before := w.candidates
 	if rest, err = w.scan(ctx, tail, visit); err != nil || rest >= tail.low {
 		return rest, err
 	}
+	w.asked = w.candidates < before // an empty tail is no answer
 	below := idRange{ids.low, min(ids.high, watermark)}
 	if below.low > below.high {
 		return 0, nil
