@@ -89,12 +89,16 @@ func TestBrowser_FilterByMouse(t *testing.T) {
 	b.Lists(11, 8, 7)
 	b.Fresh(5 * time.Second)
 
-	b.do(chromedpBack)
-	b.Is(`location.search`, "?ack=no&ch=http")
-	b.Lists(11, 8, 7)
-	b.do(chromedpBack)
-	b.Is(`location.search`, "?ch=http")
-	b.Lists(11, 10, 8, 7, 6, 5)
+	for _, step := range []struct {
+		search string
+		list   []int64
+	}{{"?ack=no&ch=http", []int64{11, 8, 7}}, {"?ch=http", []int64{11, 10, 8, 7, 6, 5}}} {
+		b.Mark()
+		b.do(chromedpBack)
+		b.Until(`window.marked === undefined`, settled) // the page was loaded again
+		b.Is(`location.search`, step.search)
+		b.Lists(step.list...)
+	}
 	if !eval[bool](b, `document.querySelector('#filter [name=ch][value=http]').checked && !document.querySelector('#filter [name=ack]').checked`) {
 		t.Error("the form does not say what the address says")
 	}
@@ -126,10 +130,16 @@ func TestBrowser_FilterByKeyboard(t *testing.T) {
 	b.Type("port -flaps")
 	b.Is(`location.search`, "?q=port+-flaps")
 	b.Lists(3)
-	b.Type(kb.Escape) // leaves the field
-	b.Type(kb.Escape) // clears the filter
+	b.Type(kb.Escape)
+	if got := eval[string](b, `document.activeElement.id + '|' + document.getElementById('q').value`); got != "|port -flaps" {
+		t.Errorf("Escape leaves the field, and what it says: %q", got)
+	}
+	b.Untouched()
+	b.Type(kb.Escape)                               // clears the filter
+	b.Until(`window.marked === undefined`, settled) // by the page without one
 	b.At("/events")
 	b.Lists(8, 7, 6, 5, 4, 3, 2, 1)
+	b.Becomes("live", settled)
 	// The source, the most recent first.
 	for range 40 {
 		if eval[bool](b, `document.activeElement.name === 'src'`) {

@@ -187,7 +187,11 @@ on('keydown', (event) => {
   const { key, target, ctrlKey, metaKey, altKey } = event;
   if (key === 'Enter' && (ctrlKey || metaKey)) return target.form?.requestSubmit();
   if (ctrlKey || metaKey || altKey || $('dialog[open]')) return;
-  if (target.matches('.input, #q')) return key === 'Escape' && target.blur();
+  if (target.matches('.input, #q')) {
+    if (key !== 'Escape') return;
+    event.preventDefault(); // it would empty the field, and leave the list as it is
+    return target.blur();
+  }
   if (key !== 'Escape' && !(single?.checked ?? true)) return;
   const act = (event.timeStamp < untilSecond && sections[key]) || keys[key];
   untilSecond = key === 'g' ? event.timeStamp + 1000 : 0;
