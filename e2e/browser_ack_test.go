@@ -49,7 +49,7 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	p := mixed(t)
 	b, other, dashboard := browse(t, p.URL("/events")), browse(t, p.URL("/events?ack=no")), browse(t, p.URL("/"))
 	for _, o := range []*tab{b, other, dashboard} {
-		o.Becomes("live", 10*time.Second)
+		o.Becomes("live", settled)
 		o.Mark()
 		o.Waiting(2)
 	}
@@ -143,7 +143,7 @@ func TestBrowser_AcknowledgeMany(t *testing.T) {
 		d.Ask(event("sw-1", "error", "Port 9 flaps")) // 9 to 12
 	}
 	b, other := browse(t, p.URL("/events?src=sw-1")), browse(t, p.URL("/events"))
-	other.Becomes("live", 10*time.Second)
+	other.Becomes("live", settled)
 	b.Click("#ack-all")
 	b.Until(`location.pathname === '/events/ack-all' && document.readyState === 'complete'`, settled)
 	if text := b.Text("main"); !strings.Contains(text, "6 events will be acknowledged") || !strings.Contains(text, "sw-1") {
@@ -163,7 +163,7 @@ func TestBrowser_AcknowledgeMany(t *testing.T) {
 			t.Errorf("event %d is acknowledged by %q, want %q", id, by, want)
 		}
 	}
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Click("#toasts [data-act=undo]")
 	b.Lists(13, 12, 4, 3)
 	for _, id := range []int64{12, 4, 3} {

@@ -56,7 +56,7 @@ func TestBrowser_AlertsAreOperated(t *testing.T) {
 	}
 	b, pending := browse(t, p.URL("/alerts")), browse(t, p.URL("/alerts?st=pending"))
 	for _, o := range []*tab{b, pending} {
-		o.Becomes("live", 10*time.Second)
+		o.Becomes("live", settled)
 	}
 	b.Shows("alert-rows", []row{{ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, settled)
 	pending.Shows("alert-rows", []row{{ID: 3}, {ID: 2}}, settled)
@@ -65,7 +65,7 @@ func TestBrowser_AlertsAreOperated(t *testing.T) {
 	// page that is open tells so by itself.
 	b.Click("#al-1 .c-msg a")
 	b.At("/alerts/1")
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	if text := b.Text("#alert .tl"); !strings.Contains(text, "Failed") || !strings.Contains(text, "550 5.1.1 no such user") {
 		t.Errorf("the attempts: %q", text)
 	}
@@ -77,7 +77,7 @@ func TestBrowser_AlertsAreOperated(t *testing.T) {
 	b.Click("main form [type=submit]")
 	b.At("/alerts/1")
 	b.Until(`document.getElementById('toasts').textContent.includes('Alert #1 is tried again')`, settled)
-	b.Until(`document.querySelector('#alert header .mail')?.dataset.st === 'sent'`, 20*time.Second)
+	b.Until(`document.querySelector('#alert header .mail')?.dataset.st === 'sent'`, settled)
 	if text := b.Text("#alert .tl"); !strings.Contains(text, "to be tried again: Ana") || !strings.Contains(text, "Sent") {
 		t.Errorf("the attempts: %q", text)
 	}
@@ -99,7 +99,7 @@ func TestBrowser_AlertsAreOperated(t *testing.T) {
 	eval[bool](b, `document.querySelector('[name=contact]').value = 'later', true`)
 	b.Click(".livebar form button")
 	b.At("/alerts?contact=later")
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Shows("alert-rows", []row{{ID: 3}, {ID: 2}}, settled)
 	send("sw-2")
 	send("later-3")
@@ -143,9 +143,9 @@ func TestBrowser_PauseIsTold(t *testing.T) {
 	for _, o := range []string{"sw-1", "sw-2"} {
 		dialDevice(t, p).Ask(fmt.Sprintf(`{"source":%q,"severity":"critical","message":"down"}`, o))
 	}
-	b.Until(`/El envío de correo está en pausa \(desde \d\d:\d\d:\d\d\)\. .*535.* · .*\d alertas? esperan?\. Se reintenta por sí solo\./.test(document.getElementById('notices').innerText.replace(/\s+/g, ' '))`, 20*time.Second)
-	list.Until(`/Email delivery is paused since .*535/.test(document.getElementById('notices').innerText)`, 20*time.Second)
-	list.Until(`document.getElementById('notices').innerText.includes('2 alerts wait')`, 20*time.Second)
+	b.Until(`/El envío de correo está en pausa \(desde \d\d:\d\d:\d\d\)\. .*535.* · .*\d alertas? esperan?\. Se reintenta por sí solo\./.test(document.getElementById('notices').innerText.replace(/\s+/g, ' '))`, settled)
+	list.Until(`/Email delivery is paused since .*535/.test(document.getElementById('notices').innerText)`, settled)
+	list.Until(`document.getElementById('notices').innerText.includes('2 alerts wait')`, settled)
 	server.Set(func(*mailServer) { refuse = false })
 	for _, o := range []*tab{b, list} {
 		o.Until(`document.getElementById('notices').innerText.trim() === ''`, 30*time.Second)

@@ -192,8 +192,8 @@ func watch(t *testing.T, p *process, url string, n int) *tab {
 	sendMany(p, n, calm)
 	b := browse(t, url+"/events")
 	b.Mark()
-	b.Becomes("live", 10*time.Second)
-	b.Shows("rows", stored(p, min(n, 100)), 5*time.Second)
+	b.Becomes("live", settled)
+	b.Shows("rows", stored(p, min(n, 100)), settled)
 	return b
 }
 
@@ -208,7 +208,7 @@ func (b *tab) back(want []row) {
 	b.Shows("rows", want, catchUpTime)
 	b.t.Logf("caught up within %v", time.Since(began).Round(time.Millisecond))
 	b.Becomes("live", catchUpTime)
-	b.Until(`document.getElementById('offline').hidden`, time.Second)
+	b.Until(`document.getElementById('offline').hidden`, settled)
 	b.Untouched()
 }
 
@@ -219,7 +219,7 @@ func TestBrowser_CutAndCaughtUp(t *testing.T) {
 	l := newLink(t, p)
 	b := watch(t, p, l.URL, 30)
 	dashboard := browse(t, l.URL+"/")
-	dashboard.Becomes("live", 10*time.Second)
+	dashboard.Becomes("live", settled)
 	for _, missed := range []int{1, 57, 250} { // the last is more than a table holds
 		l.Cut()
 		b.Becomes("stale", 5*time.Second)
@@ -227,7 +227,7 @@ func TestBrowser_CutAndCaughtUp(t *testing.T) {
 		l.Resume()
 		b.back(stored(p, 100))
 		b.Fresh(5 * time.Second)
-		dashboard.Shows("rows", stored(p, 5), 5*time.Second)
+		dashboard.Shows("rows", stored(p, 5), settled)
 		dashboard.Fresh(5 * time.Second)
 	}
 	dashboard.Is(`document.querySelector('#kpis [data-tint=violet] .kpi-num').textContent`, "338")
@@ -255,7 +255,7 @@ func TestBrowser_StalledConnectionIsNotLive(t *testing.T) {
 	if took := time.Since(began); took > 12*time.Second+500*time.Millisecond {
 		t.Errorf("it took %v to be offline", took)
 	}
-	b.Until(`!document.getElementById('offline').hidden && document.getElementById('favicon').href.includes('offline')`, time.Second)
+	b.Until(`!document.getElementById('offline').hidden && document.getElementById('favicon').href.includes('offline')`, settled)
 	if text := b.Text("#offline"); !regexp.MustCompile(`lost at \d\d:\d\d:\d\d.* \d+ s old.*in \d+ s`).MatchString(text) {
 		t.Errorf("the banner says %q", text)
 	}
@@ -264,7 +264,7 @@ func TestBrowser_StalledConnectionIsNotLive(t *testing.T) {
 	b.back(stored(p, 100))
 	_, text := p.get("/events") // the browser's own connections are lost
 	b.Is(difference+fmt.Sprintf("(%q)", text), "")
-	b.Until(`!document.getElementById('favicon').href.includes('offline')`, time.Second)
+	b.Until(`!document.getElementById('favicon').href.includes('offline')`, settled)
 }
 
 // Restarted in order under an open page, and at once under load.
@@ -330,7 +330,7 @@ func TestBrowser_TabSleeps(t *testing.T) {
 	b.Hide(true)
 	b.Is(`document.getElementById('conn').dataset.state`, "paused")
 	sendMany(p, 30, calm)
-	b.Until(`document.querySelector('#pill button')?.textContent.includes('30')`, 5*time.Second)
+	b.Until(`document.querySelector('#pill button')?.textContent.includes('30')`, settled)
 	if n := len(b.Rows("rows")); n != 10 {
 		t.Errorf("%d rows in a hidden tab", n)
 	}

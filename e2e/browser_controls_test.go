@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp/kb"
@@ -160,7 +159,7 @@ func TestBrowser_Bell(t *testing.T) {
 		const start = OscillatorNode.prototype.start;
 		OscillatorNode.prototype.start = function (...a) { tones++; return start.apply(this, a); };`})
 	b.Go(p.URL("/events?src=ups-9"))
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Mark()
 	d := dialDevice(t, p)
 	d.Ask(event("ups-9", "critical", "before the bell"))
@@ -200,10 +199,10 @@ func TestBrowser_AlertsByStatus(t *testing.T) {
 	}
 	b.Click(`a[href="/alerts?st=failed"]`)
 	b.At("/alerts?st=failed")
-	b.Shows("alert-rows", []row{}, time.Second)
+	b.Shows("alert-rows", []row{}, settled)
 	b.Click(`a[href="/alerts?st=skipped"]`)
 	b.At("/alerts?st=skipped")
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	sendMany(p, 1, alarm)
 	b.Shows("alert-rows", []row{{ID: 5}, {ID: 4}, {ID: 3}, {ID: 2}, {ID: 1}}, settled)
 	b.Click(`#al-5 a`)

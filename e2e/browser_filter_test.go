@@ -56,7 +56,7 @@ func TestBrowser_FilterByMouse(t *testing.T) {
 	t.Parallel()
 	p := mixed(t)
 	b := browse(t, p.URL("/events"))
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Mark()
 	b.Lists(8, 7, 6, 5, 4, 3, 2, 1)
 	chip := func(severity string) string { return fmt.Sprintf(`#filter .chip[data-sev=%s]`, severity) }
@@ -102,11 +102,11 @@ func TestBrowser_FilterByMouse(t *testing.T) {
 	if !eval[bool](b, `document.querySelector('#filter [name=ch][value=http]').checked && !document.querySelector('#filter [name=ack]').checked`) {
 		t.Error("the form does not say what the address says")
 	}
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Click("#reset")
 	b.At("/events")
 	b.Lists(11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	p.postJSON("/api/events", event("ups-9", "info", "Everything comes again"), nil)
 	b.Lists(12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
 }
@@ -115,7 +115,7 @@ func TestBrowser_FilterByKeyboard(t *testing.T) {
 	t.Parallel()
 	p := mixed(t)
 	b := browse(t, p.URL("/events"))
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Mark()
 	b.Type("4") // info off
 	b.Lists(8, 7, 6, 4, 3, 2)
@@ -164,7 +164,7 @@ func TestBrowser_FilterByKeyboard(t *testing.T) {
 	b.Becomes("live", settled)
 	p.postJSON("/api/events", event("ups-9", "info", "It is nowhere to be seen"), nil)
 	b.Lists(9)
-	b.Until(`!document.querySelector('#results .empty').checkVisibility()`, time.Second)
+	b.Until(`!document.querySelector('#results .empty').checkVisibility()`, settled)
 }
 
 // A search reads the whole history; the page and the API mean the same by it.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
@@ -55,7 +54,7 @@ func TestBrowser_FormByMouse(t *testing.T) {
 	if diff := cmp.Diff(want, made(p)); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
-	b.Until(`document.getElementById('source').value === 'ups-2' && document.getElementById('message').value === ''`, time.Second)
+	b.Until(`document.getElementById('source').value === 'ups-2' && document.getElementById('message').value === ''`, settled)
 	b.Untouched()
 	// The next one is another event, though it be the same.
 	b.fill("", "critical", "On battery,\n12 min left")

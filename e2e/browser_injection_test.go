@@ -112,7 +112,7 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 	list.Click("#sound")
 	open := map[string]*tab{"the events": list, "the dashboard": dashboard, "the emails": alerts}
 	for _, b := range open {
-		b.Becomes("live", 10*time.Second)
+		b.Becomes("live", settled)
 		b.Mark()
 		b.Forget()
 	}
@@ -134,7 +134,7 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 			t.Errorf("stored (-want +got):\n%s", cmp.Diff(received(text), got))
 		}
 		if i%10 == 9 { // no more at once than a frame draws
-			list.Until(fmt.Sprintf(`document.getElementById('e%d') !== null`, a.EventID), 10*time.Second)
+			list.Until(fmt.Sprintf(`document.getElementById('e%d') !== null`, a.EventID), settled)
 		}
 	}
 	n := len(hostile)
@@ -170,7 +170,7 @@ func TestBrowser_WhatDevicesSendStaysText(t *testing.T) {
 		if r := slices.DeleteFunc(b.Requests(), isIcon); len(r) > 0 {
 			t.Errorf("%s asked for %q", where, r)
 		}
-		b.Becomes("live", time.Second) // still
+		b.Becomes("live", settled) // still
 	}
 	list.Fresh(5 * time.Second)
 

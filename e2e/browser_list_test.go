@@ -24,7 +24,7 @@ func (b *tab) waits(p *process, why string) {
 	before := b.Rows("rows")
 	sendMany(p, 2, alarm)
 	b.Until(`/↑?\s*2 new events\s+2\s+critical/.test(document.querySelector('#pill button')?.textContent.trim())`, settled)
-	b.Shows("rows", before, time.Second)
+	b.Shows("rows", before, settled)
 }
 
 // goesOn checks that the page shows everything again.
@@ -113,7 +113,7 @@ func TestBrowser_Drawer(t *testing.T) {
 	t.Parallel()
 	p := mixed(t)
 	b := browse(t, p.URL("/events?src=sw-1"))
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	b.Mark()
 	b.Click("#e3 .c-msg a")
 	b.Opens(3)
@@ -210,7 +210,7 @@ func TestBrowser_DensityAndZone(t *testing.T) {
 	if title := eval[string](far, `document.querySelector('#e8 time').title`); !strings.Contains(title, at.UTC().Format("15:04:05")) {
 		t.Errorf("on hover it says %q", title)
 	}
-	far.Becomes("live", 10*time.Second)
+	far.Becomes("live", settled)
 	sendMany(p, 1, calm)
 	far.Fresh(5 * time.Second)
 	far.Click(`.livebar a[href*="tz=utc"]`)
@@ -219,7 +219,7 @@ func TestBrowser_DensityAndZone(t *testing.T) {
 	far.Go(p.URL("/events"))
 	far.Mark()
 	far.Is(`document.querySelector('#e8 .c-time').textContent.trim()`, clock(time.UTC))
-	far.Becomes("live", 10*time.Second)
+	far.Becomes("live", settled)
 	far.Untouched()
 	far.Click(`.livebar a[href*="tz=local"]`)
 	far.Is(`document.querySelector('#e8 .c-time')?.textContent.trim()`, clock(adelaide))

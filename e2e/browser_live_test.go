@@ -23,7 +23,7 @@ func TestBrowser_RowsAppearByThemselves(t *testing.T) {
 	dashboard, events, alerts, audit := browse(t, p.URL("/")), browse(t, p.URL("/events")), browse(t, p.URL("/alerts")), browse(t, p.URL("/audit"))
 	for _, b := range []*tab{dashboard, events, alerts, audit} {
 		b.Mark()
-		b.Becomes("live", 10*time.Second)
+		b.Becomes("live", settled)
 		b.Forget()
 	}
 	d := dialDevice(t, p)
@@ -31,25 +31,25 @@ func TestBrowser_RowsAppearByThemselves(t *testing.T) {
 		d.Ask(calm())
 		d.Ask(alarm())
 		want := stored(p, 2*i+2)
-		dashboard.Shows("rows", want[:min(5, len(want))], 5*time.Second)
-		events.Shows("rows", want, 5*time.Second)
+		dashboard.Shows("rows", want[:min(5, len(want))], settled)
+		events.Shows("rows", want, settled)
 	}
-	alerts.Shows("alert-rows", []row{{ID: 3}, {ID: 2}, {ID: 1}}, 5*time.Second)
-	alerts.Until(`document.querySelectorAll('#alert-rows .mail[data-st=pending]').length === 3`, time.Second)
-	dashboard.Until(`document.querySelectorAll('#mails .mail[data-st=pending]').length === 3`, 5*time.Second)
+	alerts.Shows("alert-rows", []row{{ID: 3}, {ID: 2}, {ID: 1}}, settled)
+	alerts.Until(`document.querySelectorAll('#alert-rows .mail[data-st=pending]').length === 3`, settled)
+	dashboard.Until(`document.querySelectorAll('#mails .mail[data-st=pending]').length === 3`, settled)
 	close(deliver)
-	alerts.Until(`document.querySelectorAll('#alert-rows .mail[data-st=sent]').length === 3`, 10*time.Second)
-	dashboard.Until(`document.querySelectorAll('#mails .mail[data-st=sent]').length === 3`, 10*time.Second)
-	events.Until(`document.querySelectorAll('#rows .mail[data-st=sent]').length === 3`, 10*time.Second)
-	alerts.Shows("alert-rows", []row{{ID: 3}, {ID: 2}, {ID: 1}}, time.Second) // each where it stood
+	alerts.Until(`document.querySelectorAll('#alert-rows .mail[data-st=sent]').length === 3`, settled)
+	dashboard.Until(`document.querySelectorAll('#mails .mail[data-st=sent]').length === 3`, settled)
+	events.Until(`document.querySelectorAll('#rows .mail[data-st=sent]').length === 3`, settled)
+	alerts.Shows("alert-rows", []row{{ID: 3}, {ID: 2}, {ID: 1}}, settled) // each where it stood
 	if got, want := events.Text("#e6"), "Critical"; got[:len(want)] != want {
 		t.Errorf("the row is %q", got)
 	}
-	dashboard.Until(`document.querySelector('#kpis [data-tint=violet] .kpi-num').textContent === '6'`, 5*time.Second)
-	dashboard.Until(`document.querySelector('#kpis [data-tint=red] .kpi-num').textContent === '3'`, 5*time.Second)
-	dashboard.Until(`document.querySelector('#kpis [data-tint=green] .kpi-num').textContent === '3'`, 5*time.Second)
-	alerts.Until(`document.querySelector('#alert-figures dd').textContent === '3'`, 5*time.Second)
-	audit.Until(`document.querySelector('[aria-labelledby=by-channel] .num').textContent === '6'`, 5*time.Second)
+	dashboard.Until(`document.querySelector('#kpis [data-tint=violet] .kpi-num').textContent === '6'`, settled)
+	dashboard.Until(`document.querySelector('#kpis [data-tint=red] .kpi-num').textContent === '3'`, settled)
+	dashboard.Until(`document.querySelector('#kpis [data-tint=green] .kpi-num').textContent === '3'`, settled)
+	alerts.Until(`document.querySelector('#alert-figures dd').textContent === '3'`, settled)
+	audit.Until(`document.querySelector('[aria-labelledby=by-channel] .num').textContent === '6'`, settled)
 	for _, b := range []*tab{dashboard, events, alerts, audit} {
 		b.Untouched()
 		if r := slices.DeleteFunc(b.Requests(), isIcon); len(r) > 0 {
@@ -70,9 +70,9 @@ func TestBrowser_BurstIsCountedAndBounded(t *testing.T) {
 	list, narrow, dashboard := browse(t, p.URL("/events")), browse(t, p.URL("/events?sev=critical")), browse(t, p.URL("/"))
 	for _, b := range []*tab{list, narrow, dashboard} {
 		b.Mark()
-		b.Becomes("live", 10*time.Second)
+		b.Becomes("live", settled)
 	}
-	list.Shows("rows", stored(p, 100), time.Second)
+	list.Shows("rows", stored(p, 100), settled)
 	eval[bool](list, `window.most = 0, window.gaps = 0, setInterval(() => {
 		window.most = Math.max(window.most, document.querySelectorAll('*').length);
 		window.gaps = Math.max(window.gaps, document.querySelectorAll('.gap-row').length); }, 10), true`)
@@ -84,11 +84,11 @@ func TestBrowser_BurstIsCountedAndBounded(t *testing.T) {
 		}
 		return calm()
 	})
-	list.Shows("rows", stored(p, 100), 15*time.Second)
+	list.Shows("rows", stored(p, 100), settled)
 	for _, b := range []*tab{list, narrow, dashboard} {
 		b.Fresh(10 * time.Second)
 		b.Untouched()
-		b.Becomes("live", 5*time.Second)
+		b.Becomes("live", settled)
 	}
 	if n := eval[int](list, `window.most`); n > 2500 || n < 500 {
 		t.Errorf("the page grew to %d elements, %d of them in %d rows", n, list.Count("#rows *"), list.Count("#rows tr"))
@@ -113,7 +113,7 @@ func TestBrowser_RepeatsShareARow(t *testing.T) {
 	t.Parallel()
 	p := startHub(t, options{})
 	b := browse(t, p.URL("/events"))
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	d := dialDevice(t, p)
 	flap := event("sw-7", "error", "Port 12 flaps")
 	for range 3 {

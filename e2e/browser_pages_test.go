@@ -66,7 +66,7 @@ func TestBrowser_PagesAreLeanAndClean(t *testing.T) {
 		b := openTab(t) // with an empty cache
 		b.Go(p.URL(page))
 		if eval[bool](b, `document.getElementById('conn') !== null`) {
-			b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, 10*time.Second)
+			b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, settled)
 		}
 		requests := b.Requests()
 		if len(requests) > 6 || len(requests) < 3 { // page, style, script; icon and socket
@@ -285,7 +285,7 @@ func TestBrowser_StatesAreAccessible(t *testing.T) {
 		b.Sees(l.Width, 900, l.Theme)
 		b.Go(p.URL(in(l.Lang, state.page)))
 		if eval[bool](b, `document.getElementById('conn') !== null`) {
-			b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, 10*time.Second)
+			b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, settled)
 		}
 		state.enter()
 		b.axe()
@@ -315,7 +315,7 @@ func TestBrowser_NothingJumps(t *testing.T) {
 				}
 			}).observe({ type: 'layout-shift', buffered: true }), true`)
 			if eval[bool](b, `document.getElementById('conn') !== null`) {
-				b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, 10*time.Second)
+				b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, settled)
 				b.painted()
 				eval[bool](b, `window.settledAt = performance.now(), true`)
 				d.Ask(alarm())
@@ -369,7 +369,7 @@ func TestBrowser_LanguageIsRememberedAndLive(t *testing.T) {
 	if h1 := b.Text("h1"); h1 != "Eventos" {
 		t.Errorf("the title is %q", h1)
 	}
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	sendMany(p, 1, alarm)
 	b.Shows("rows", []row{{ID: 1}}, settled)
 	if got := b.Text("#e1 .sev"); got != "Crítico" {
@@ -459,5 +459,5 @@ func TestBrowser_KeyboardReachesEverything(t *testing.T) {
 		t.Error("the skip link does not appear")
 	}
 	b.Type(kb.Enter)
-	b.Until(`document.activeElement.id === 'main'`, time.Second)
+	b.Until(`document.activeElement.id === 'main'`, settled)
 }

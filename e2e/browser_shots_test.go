@@ -232,7 +232,7 @@ func TestShots(t *testing.T) {
 			{"create-filled", full.URL("/create"), func() { b.fill("ups-dc-1", "critical", "On battery, 12 min left at the present load") }},
 			{"create-wrong", full.URL("/create"), func() {
 				eval[bool](b, `document.getElementById('create-form').requestSubmit(), true`)
-				b.Until(`document.querySelector('#source-error') !== null`, 5*time.Second)
+				b.Until(`document.querySelector('#source-error') !== null`, settled)
 			}},
 			{"events", full.URL("/events"), nil},
 			{"events-filter", full.URL("/events?sev=critical,error&q=down&range=24h"), nil},
@@ -243,13 +243,13 @@ func TestShots(t *testing.T) {
 			{"event-acked", full.URL("/events/402"), nil},
 			{"paused", full.URL("/events"), func() {
 				eval[bool](b, `document.getElementById('pause').click(), true`)
-				b.Becomes("paused", 5*time.Second)
+				b.Becomes("paused", settled)
 				full.postJSON("/api/events", event("ups-dc-1", "critical", "On battery, 11 min left at the present load"), nil)
-				b.Until(`document.querySelector('#pill button') !== null`, 5*time.Second)
+				b.Until(`document.querySelector('#pill button') !== null`, settled)
 			}},
 			{"ask-name", full.URL("/events"), func() {
 				eval[bool](b, `document.querySelector('.c-ack button').click(), true`)
-				b.Until(`document.getElementById('dlg-name').open`, 5*time.Second)
+				b.Until(`document.getElementById('dlg-name').open`, settled)
 			}},
 			{"ack-all", full.URL("/events/ack-all?ack=no"), nil},
 			{"keys", full.URL("/events"), func() { eval[bool](b, `document.getElementById('dlg-keys').showModal(), true`) }},
@@ -266,13 +266,13 @@ func TestShots(t *testing.T) {
 			{"first-alerts", empty.URL("/alerts"), nil},
 			{"offline", l.URL + "/", func() {
 				l.Cut()
-				b.Becomes("offline", 15*time.Second)
+				b.Becomes("offline", settled)
 			}},
 		} {
 			b.Sees(1440, 900, "light")
 			b.Go(in(lang, shot.address))
 			if eval[bool](b, `document.getElementById('conn') !== null`) {
-				b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, 10*time.Second)
+				b.Until(`/live|paused/.test(document.getElementById('conn').dataset.state)`, settled)
 			}
 			if shot.enter != nil {
 				shot.enter()
@@ -290,7 +290,7 @@ func TestShots(t *testing.T) {
 func readme(t *testing.T, p *process) {
 	t.Helper()
 	b := browse(t, p.URL("/?lang=en"))
-	b.Becomes("live", 10*time.Second)
+	b.Becomes("live", settled)
 	for file, theme := range map[string]string{"dashboard.png": "light", "dashboard-dark.png": "dark"} {
 		b.Sees(1440, 900, theme)
 		file = filepath.Join("..", "docs", "img", file)
@@ -313,7 +313,7 @@ func (b *tab) upload(t *testing.T, p *process) {
 	b.do(chromedp.SetUploadFiles(chromedp.CSS("#import-file"), []string{file}))
 	b.Click(`form[action="/import"] .btn`)
 	b.Click("#dlg-confirm-ok")
-	b.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, 10*time.Second)
+	b.Until(`location.pathname.startsWith('/import/') && document.readyState === 'complete'`, settled)
 }
 
 // shots are all pictures of the page that is open.

@@ -23,7 +23,7 @@ func TestBrowser_FirstRunAndSamples(t *testing.T) {
 		}
 	}
 	watching := browse(t, p.URL("/"))
-	watching.Becomes("live", 10*time.Second)
+	watching.Becomes("live", settled)
 	watching.Mark()
 	b := browse(t, p.URL("/"))
 	b.Click(".first [type=submit]")
@@ -76,7 +76,7 @@ func TestBrowser_ExportAndImport(t *testing.T) {
 	}
 	other := startHub(t, options{})
 	into, watching := browse(t, other.URL("/create")), browse(t, other.URL("/events"))
-	watching.Becomes("live", 10*time.Second)
+	watching.Becomes("live", settled)
 	watching.Mark()
 	choose := func(path string) {
 		into.do(chromedp.SetUploadFiles(chromedp.CSS("#import-file"), []string{path}))
