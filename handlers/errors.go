@@ -185,6 +185,9 @@ func (h *Handler) handleError(err error, c echo.Context) {
 		return
 	}
 	p := problemOf(err)
+	if p.Word == internal.word && !errors.Is(err, errPanic) && c.Request().Context().Err() != nil {
+		p = refuse(busy) // whoever left cut a query short, which is no fault of the hub
+	}
 	header := c.Response().Header()
 	header.Set(echo.HeaderCacheControl, "no-store")
 	if p.Status == http.StatusUnauthorized {

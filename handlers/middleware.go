@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -27,6 +28,9 @@ const compressFrom = 1 << 10
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// errPanic is in the error of a handler that panicked.
+var errPanic = errors.New("panic")
+
 // middleware puts around every answer, errors included, what all of them need.
 // The order matters: the id comes first because the log and the errors name
 // it, the log encloses the recovery so that a panic is logged as a 500, and
@@ -44,7 +48,7 @@ func (h *Handler) middleware(e *echo.Echo) {
 			DisableStackAll:     true,
 			DisableErrorHandler: true, // the request log handles it, as any other error
 			LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
-				return fmt.Errorf("panic: %w\n%s", err, stack)
+				return fmt.Errorf("%w: %w\n%s", errPanic, err, stack)
 			},
 		}),
 		secureHeaders,

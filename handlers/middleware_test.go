@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -314,24 +315,31 @@ func TestLog_OneLineARequestByWhatItMatters(t *testing.T) {
 	options := testOptions(t, &fakeService{panics: true, fail: errors.New("table is gone")})
 	options.Logger = slog.New(slog.NewTextHandler(&log, nil)) // info and above
 	handler := New(options)
+	here := t.Context()
+	gone, leave := context.WithCancel(here)
+	leave()
 	tests := []struct {
+		client       context.Context
 		method, path string
 		level        string // "" for silence
 		parts        []string
 	}{
-		{"GET", "/api/config?token=secret", "INFO", []string{"path=/api/config", "status=200", "request_id=", "peer=192.0.2.1"}},
-		{"GET", "/nothing%0Alevel=ERROR", "INFO", []string{`path="/nothing\nlevel=ERROR"`, "status=404"}},
-		{"GET", "/api/events", "ERROR", []string{"status=500", `error="table is gone"`}},
-		{"GET", "/api/stats", "ERROR", []string{"status=500", "panic: stats are broken", "service_test.go"}},
-		{"POST", "/api/events", "", nil},
-		{"GET", "/healthz", "", nil},
-		{"GET", "/readyz", "", nil},
-		{"GET", "/metrics", "", nil},
-		{"GET", "/static/nothing", "", nil},
+		{here, "GET", "/api/config?token=secret", "INFO", []string{"path=/api/config", "status=200", "request_id=", "peer=192.0.2.1"}},
+		{here, "GET", "/nothing%0Alevel=ERROR", "INFO", []string{`path="/nothing\nlevel=ERROR"`, "status=404"}},
+		{here, "GET", "/api/events", "ERROR", []string{"status=500", `error="table is gone"`}},
+		{here, "GET", "/api/stats", "ERROR", []string{"status=500", "panic: stats are broken", "service_test.go"}},
+		// Whoever leaves has the driver say so, in words of its own.
+		{gone, "GET", "/api/events", "INFO", []string{"status=503", `error="table is gone"`}},
+		{gone, "GET", "/api/stats", "ERROR", []string{"status=500", "panic: stats are broken"}},
+		{here, "POST", "/api/events", "", nil},
+		{here, "GET", "/healthz", "", nil},
+		{here, "GET", "/readyz", "", nil},
+		{here, "GET", "/metrics", "", nil},
+		{here, "GET", "/static/nothing", "", nil},
 	}
 	for _, tt := range tests {
 		log.Reset()
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(tt.method, tt.path, strings.NewReader("{}")))
+		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(tt.client, tt.method, tt.path, strings.NewReader("{}")))
 		got := log.String()
 		if tt.level == "" {
 			if got != "" {
