@@ -15,17 +15,18 @@ func (x *Index) Events(ctx context.Context, f models.EventFilter) (models.EventP
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	page, err := x.page(ctx, f, x.file)
-	if x.blame(err) {
+	if x.blame(ctx, err) {
 		return x.page(ctx, f, nil)
 	}
 	return page, err
 }
 
 // blame reports whether the index is at fault, so that the caller does
-// without it, and has a damaged one made anew.
-func (x *Index) blame(err error) bool {
+// without it, and has a damaged one made anew. It never is once ctx is over:
+// then the driver fails in words of its own.
+func (x *Index) blame(ctx context.Context, err error) bool {
 	var fault *indexError
-	if !errors.As(err, &fault) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if !errors.As(err, &fault) || ctx.Err() != nil {
 		return false
 	}
 	x.logger.Warn("search without index", "error", err)

@@ -39,7 +39,7 @@ func (x *Index) Match(ctx context.Context, f models.EventFilter) (models.Match, 
 	default:
 		err = c.kept(ctx)
 	}
-	if x.blame(err) {
+	if x.blame(ctx, err) {
 		return models.Match{}, nil // at least none
 	}
 	return c.match(f.Severities), err

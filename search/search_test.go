@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -333,6 +334,19 @@ func run(t *testing.T, path, statement string) {
 	defer db.Close()
 	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Whoever leaves in the middle of a query must not leave an empty answer to
+// all that ask next.
+func TestIndex_LeftAlone(t *testing.T) {
+	x := newIndex(t, t.TempDir(), &memory{})
+	x.mustStep(t)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	interrupted := &indexError{errors.New("interrupted (9)")}
+	if x.blame(gone, interrupted) || !x.blame(t.Context(), interrupted) {
+		t.Error("the index is blamed for a client that left, or for nothing")
 	}
 }
 

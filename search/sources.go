@@ -32,7 +32,7 @@ func (x *Index) TopSources(ctx context.Context, w models.Window, n int) ([]model
 			top, err = topSources(ctx, tx, minuteOf(w.From.UnixMicro()), minuteOf(ceilMicro(w.To)), n)
 			return err
 		})
-		if x.blame(err) {
+		if x.blame(ctx, err) {
 			return nil, nil
 		}
 		return top, err
@@ -84,7 +84,7 @@ func (x *Index) Sources(ctx context.Context, n int) ([]string, error) {
 			return nil, nil
 		}
 		names, err := sourceNames(ctx, x.file.reader, n)
-		if x.blame(err) {
+		if x.blame(ctx, err) {
 			return nil, nil
 		}
 		return names, err
