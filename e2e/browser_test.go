@@ -258,11 +258,11 @@ func (b *tab) painted() {
 	eval[bool](b, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
 }
 
-// Until waits until the expression is true.
+// Until waits until the expression is true of a page that is there as a whole.
 func (b *tab) Until(expression string, patience time.Duration) {
 	b.t.Helper()
 	eventually(b.t, patience, func() error {
-		so, err := tryEval[bool](b, expression)
+		so, err := tryEval[bool](b, "document.readyState !== 'loading' && ("+expression+")")
 		if err == nil && !so {
 			err = errors.New("not so: " + expression)
 		}

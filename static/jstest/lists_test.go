@@ -247,8 +247,9 @@ func TestKeys(t *testing.T) {
 	if eval[bool](b, `document.getElementById('pause').getAttribute('aria-pressed') === 'true'`) {
 		t.Error("a key acts with a modifier")
 	}
+	eval[bool](b, `new MutationObserver(() => { window.copied ||= document.querySelector('.toast[data-tone=success]') !== null }).observe(document.getElementById('toasts'), { childList: true }); true`)
 	b.Type("y")
-	b.Until(`document.querySelector('.toast[data-tone=success]') !== null`)
+	b.Until(`window.copied === true`)
 	b.Type("?")
 	b.Until(`document.getElementById('dlg-keys').open`)
 	b.Type("t")
