@@ -281,31 +281,41 @@ func TestRun_CancelledOnItsWay(t *testing.T) {
 	}
 }
 
-// A crash right after the message of a digest was cancelled must not take
-// what it told of other sources along.
-func TestRun_ReleasesACancelledDigest(t *testing.T) {
-	bubble(t, func(t *testing.T, b *bench) {
-		b.many(models.SeverityError, "sw-1", "sw-2")
-		carrier, err := b.Gather(t.Context(), models.Gathering{
-			Address: models.Address{Channel: models.DeliveryEmail, Recipient: "ops@example.net"}, To: 2,
-			Severities: models.Severities(), Claim: models.ClaimGathered,
-		}, b.now())
-		if carrier != 2 || err != nil {
-			t.Fatalf("carried by %d, %v", carrier, err)
-		}
-		db, err := sql.Open("sqlite", filepath.Join(b.dir, "alerthub.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if _, err := db.Exec("UPDATE email_alerts SET status = 'cancelled', next_attempt_at = NULL WHERE id = 2"); err != nil {
-			t.Fatal(err)
-		}
-		b.start()
-		if one, two := b.row(1), b.row(2); one.Status != models.EmailSent || two.Status != models.EmailCancelled {
-			t.Errorf("rows %+v, %+v", one, two)
-		}
-	})
+// A crash while a digest was gathered, or cancelled, leaves nothing behind
+// that waits for a message which will not come.
+func TestRun_ReleasesWhatACrashLeft(t *testing.T) {
+	for name, test := range map[string]struct {
+		left string // what a crash left of a digest of 1, carried by 2
+		want string
+	}{
+		"half gathered":  {"UPDATE email_alerts SET mail_id = NULL, claim = NULL, claimed_at = NULL WHERE id = 2", "sent sent"},
+		"half cancelled": {"UPDATE email_alerts SET status = 'cancelled', next_attempt_at = NULL WHERE id = 2", "sent cancelled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.many(models.SeverityError, "sw-1", "sw-2")
+				carrier, err := b.Gather(t.Context(), models.Gathering{
+					Address: models.Address{Channel: models.DeliveryEmail, Recipient: "ops@example.net"}, To: 2,
+					Severities: models.Severities(), Claim: models.ClaimGathered,
+				}, b.now())
+				if carrier != 2 || err != nil {
+					t.Fatalf("carried by %d, %v", carrier, err)
+				}
+				db, err := sql.Open("sqlite", filepath.Join(b.dir, "alerthub.db"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				if _, err := db.Exec(test.left); err != nil {
+					t.Fatal(err)
+				}
+				b.start()
+				if one, two := b.row(1), b.row(2); string(one.Status+" "+two.Status) != test.want {
+					t.Errorf("rows %+v, %+v", one, two)
+				}
+			})
+		})
+	}
 }
 
 func TestRun_ShutdownLeavesTheCutRowAsItWas(t *testing.T) {
