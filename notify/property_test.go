@@ -101,7 +101,7 @@ func drawPlan(rt *rapid.T) plan {
 	}
 	at := 2 * time.Second // quiet hours end at full minutes
 	for range rapid.IntRange(1, 35).Draw(rt, "events") {
-		at += time.Duration(rapid.SampledFrom([]int{10, 20, 60, 300, 900}).Draw(rt, "later")) * time.Second
+		at += time.Duration(rapid.SampledFrom([]int{10, 20, 60, 300, 900}).Draw(rt, "later"))*time.Second + time.Millisecond // never an hour apart
 		p.events = append(p.events, planEvent{
 			at, rapid.SampledFrom([]string{"a1", "a2", "b1", "b2", "c9"}).Draw(rt, "of"), rapid.SampledFrom(models.Severities()).Draw(rt, "how bad"),
 		})
