@@ -122,10 +122,9 @@ func (h *Handler) postName(c echo.Context) error {
 }
 
 // readName is who acknowledges: who is signed in, else the name that the form
-// brings, which is kept
-// from then on, else the one that was kept. Without one, wrong says in the
-// reader's language what is wrong with what was typed; it is "" when nothing
-// was.
+// brings, which is kept from then on, else the one that was kept. Without one,
+// wrong says in the reader's language what is wrong with what was typed; it is
+// "" when nothing was.
 func readName(ctx context.Context, c echo.Context) (by, wrong string) {
 	if models.ActorOf(c.Request().Context()).Kind != models.ActorUser && c.Request().PostForm.Has("by") {
 		return typedName(ctx, c)

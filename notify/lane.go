@@ -246,7 +246,7 @@ func (l *lane) finish(ctx context.Context) error {
 		return fmt.Errorf("record alert %d as %s: %w", u.ID, u.Status, err)
 	}
 	l.unfinished = nil
-	// The rows of a cancelled digest were released by whom cancelled it.
+	// Whoever cancelled a digest has released its rows.
 	if err == nil && l.ofDigest && alert.Status != models.EmailPending && alert.Status != models.EmailCancelled {
 		l.settling = &alert
 	}

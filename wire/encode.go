@@ -11,32 +11,32 @@ import (
 
 // Event is a stored event as the API shows it.
 type Event struct {
-	ID         int64   `json:"id"`
-	CreatedAt  string  `json:"created_at"` // models.TimeLayout
-	Source     string  `json:"source"`
-	Severity   string  `json:"severity"`
-	Message    string  `json:"message"`
-	Channel    string  `json:"channel"`
-	RawPayload *string `json:"raw_payload"` // null when there was none
-	AckedAt    *string `json:"acked_at"`    // models.TimeLayout; null until somebody acknowledges it
-	AckedBy    *string `json:"acked_by"`
-	Verified   bool    `json:"acked_verified"` // acked_by is who was signed in, or a key
+	ID            int64   `json:"id"`
+	CreatedAt     string  `json:"created_at"` // models.TimeLayout
+	Source        string  `json:"source"`
+	Severity      string  `json:"severity"`
+	Message       string  `json:"message"`
+	Channel       string  `json:"channel"`
+	RawPayload    *string `json:"raw_payload"` // null when there was none
+	AckedAt       *string `json:"acked_at"`    // models.TimeLayout; null until somebody acknowledges it
+	AckedBy       *string `json:"acked_by"`
+	AckedVerified bool    `json:"acked_verified"` // acked_by is who was signed in, or a key
 }
 
 // FeedEvent is an event as the feed shows it: an Event whose acknowledgement
 // is told only when there is one, so that a new event has the members that it
 // always had. An Event converts to it.
 type FeedEvent struct {
-	ID         int64   `json:"id"`
-	CreatedAt  string  `json:"created_at"`
-	Source     string  `json:"source"`
-	Severity   string  `json:"severity"`
-	Message    string  `json:"message"`
-	Channel    string  `json:"channel"`
-	RawPayload *string `json:"raw_payload"`
-	AckedAt    *string `json:"acked_at,omitzero"`
-	AckedBy    *string `json:"acked_by,omitzero"`
-	Verified   bool    `json:"acked_verified,omitzero"`
+	ID            int64   `json:"id"`
+	CreatedAt     string  `json:"created_at"`
+	Source        string  `json:"source"`
+	Severity      string  `json:"severity"`
+	Message       string  `json:"message"`
+	Channel       string  `json:"channel"`
+	RawPayload    *string `json:"raw_payload"`
+	AckedAt       *string `json:"acked_at,omitzero"`
+	AckedBy       *string `json:"acked_by,omitzero"`
+	AckedVerified bool    `json:"acked_verified,omitzero"`
 }
 
 // EmailAlert is one row of the outbox as the API shows it.
@@ -79,7 +79,7 @@ func FromEvent(e models.Event) Event {
 		ID: e.ID, CreatedAt: models.FormatTime(e.CreatedAt), Source: e.Source,
 		Severity: string(e.Severity), Message: e.Message, Channel: string(e.Channel),
 		RawPayload: orNull(e.RawPayload), AckedAt: timeOrNull(e.AckedAt), AckedBy: orNull(e.AckedBy),
-		Verified: e.AckedVerified,
+		AckedVerified: e.AckedVerified,
 	}
 }
 

@@ -17,18 +17,18 @@ import (
 
 // importedEvent is an event of an export as it is read: null means absent.
 type importedEvent struct {
-	ID         int64  `json:"id"`
-	CreatedAt  string `json:"created_at"`
-	Source     string `json:"source"`
-	Severity   string `json:"severity"`
-	Message    string `json:"message"`
-	Channel    string `json:"channel"`
-	RawPayload string `json:"raw_payload"`
-	Peer       string `json:"peer"`
-	AckedAt    string `json:"acked_at"`
-	AckedBy    string `json:"acked_by"`
-	AckedPeer  string `json:"acked_peer"`
-	Verified   bool   `json:"acked_verified"`
+	ID            int64  `json:"id"`
+	CreatedAt     string `json:"created_at"`
+	Source        string `json:"source"`
+	Severity      string `json:"severity"`
+	Message       string `json:"message"`
+	Channel       string `json:"channel"`
+	RawPayload    string `json:"raw_payload"`
+	Peer          string `json:"peer"`
+	AckedAt       string `json:"acked_at"`
+	AckedBy       string `json:"acked_by"`
+	AckedPeer     string `json:"acked_peer"`
+	AckedVerified bool   `json:"acked_verified"`
 }
 
 // importedAlert is an email of an export as it is read. When it was due next
@@ -88,8 +88,8 @@ func decodeEvent(value jsontext.Value) (models.Event, error) {
 		if e.AckedBy, err = models.CleanName(in.AckedBy); err != nil {
 			c.fail("acked_by", "must be a name of at most 40 characters")
 		}
-		e.AckedVerified = in.Verified
-	} else if in.AckedBy != "" || in.Verified {
+		e.AckedVerified = in.AckedVerified
+	} else if in.AckedBy != "" || in.AckedVerified {
 		c.fail("acked_at", "is missing beside acked_by or acked_verified")
 	}
 	return e, c.err()
