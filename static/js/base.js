@@ -2,7 +2,7 @@
 // that names here are theirs too and nobody else's.
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
-const $ = (selector, from = document) => from.querySelector(selector);
+const $ = (selector, from = document) => from?.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 const on = (type, listener, first) => document.addEventListener(type, listener, first);
 const number = (n) => (n < 10 ? n : Math.round(n)).toLocaleString(root.lang);

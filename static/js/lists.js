@@ -9,7 +9,8 @@ const drawer = () => byId('drawer');
 
 // Fetches a part of a page and puts it where the one that is shown stands,
 // with what else changes by it. A newer request for the same part ends the
-// older one; one that takes a while is seen to be on its way.
+// older one; one that takes a while is seen to be on its way. Focus that is
+// lost with a row goes to the same row.
 const running = {};
 async function load(path, id) {
   running[id]?.abort();
@@ -21,9 +22,11 @@ async function load(path, id) {
   byId('results').removeAttribute('aria-busy');
   if (!text) return;
   const page = new DOMParser().parseFromString(text, 'text/html'), part = page.getElementById(id);
+  const { activeElement } = document;
   if (byId(id)) byId(id).replaceWith(part);
   else byId('results').after(part);
   for (const el of $$('[hx-swap-oob]', page)) byId(el.id)?.replaceWith(el);
+  if (!activeElement.isConnected) focus(linkOf(byId(activeElement.closest('.ev')?.id)));
   return part;
 }
 

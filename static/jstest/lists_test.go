@@ -123,6 +123,38 @@ func TestFilter(t *testing.T) {
 	b.Until(`location.search === '?q=link' && document.getElementById('q')?.value === 'link' && document.querySelector('[name=sev][value=info]')?.checked`)
 }
 
+// An answer that comes while the reader has moved on, into the list, leaves the
+// focus on its row.
+func TestFilter_focusStays(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, evs(9, 1)...)
+	found := make(chan struct{})
+	h.answer = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.FormValue("q") != "" {
+			select {
+			case <-found:
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	}
+	b := h.live("/events")
+	b.Click("#q")
+	b.Type("link")
+	b.Until(`location.search === '?q=link'`)
+	b.Type(kb.Escape)
+	b.Type("j")
+	b.Type("j")
+	b.Until(`document.activeElement === document.querySelector('#e8 .c-msg a')`)
+	eval[bool](b, `document.getElementById('results').old = true`)
+	close(found)
+	b.Until(`document.getElementById('results').old !== true`)
+	if on := eval[string](b, `document.activeElement.closest('.ev')?.id ?? document.activeElement.tagName`); on != "e8" {
+		t.Errorf("the focus is on %s", on)
+	}
+	b.Same()
+}
+
 // From a page of older rows, which is still, a filter leads to the live list.
 func TestFilter_older(t *testing.T) {
 	t.Parallel()
@@ -236,6 +268,7 @@ func TestKeys(t *testing.T) {
 	}
 	b.Type(kb.Escape)
 	b.Until(`document.activeElement !== document.getElementById('q')`)
+	b.Type("a") // about no row yet
 	b.Type("j")
 	b.Type("j")
 	b.Until(`document.activeElement === document.querySelector('#e8 .c-msg a')`)
