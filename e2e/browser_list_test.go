@@ -50,7 +50,11 @@ func TestBrowser_Pause(t *testing.T) {
 		{"hand", func() { b.Type("p") }, func() { b.Type("p") }},
 		{"hand", func() { b.Type("p") }, func() { b.Click("#pill button") }},
 		{"hand", func() { b.Type("p") }, func() { b.Type(".") }},
-		{"reading", func() { b.Type(kb.End) }, func() { b.Type(kb.Home) }},
+		{"reading", func() {
+			b.Type(kb.End)
+			// Chromium ignores a key that scrolls back while it still scrolls.
+			b.Until(`scrollY > 80 && scrollY + innerHeight > document.documentElement.scrollHeight - 2`, settled)
+		}, func() { b.Type(kb.Home) }},
 		{"reading", func() { b.Hide(true) }, func() { b.Hide(false) }},
 		{"reading", func() { b.Click("#rows tr.ev:nth-of-type(5) .c-msg a"); b.Opens(-1) }, func() { b.Type(kb.Escape); eval[bool](b, `document.activeElement.blur(), true`) }},
 		{"reading", func() {

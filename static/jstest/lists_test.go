@@ -301,9 +301,7 @@ func TestKeys(t *testing.T) {
 	for keys, path := range map[string]string{"ga": "/audit", "gm": "/alerts", "gd": "/", "c": "/create"} {
 		b.do(chromedp.Navigate(h.URL + "/events"))
 		b.Expects("404") // the audit is not served here
-		for _, k := range keys {
-			b.Type(string(k))
-		}
+		b.Type(keys)
 		b.Until(`location.pathname === '` + path + `'`)
 	}
 	b.do(chromedp.Navigate(h.URL + "/create"))

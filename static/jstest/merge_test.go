@@ -100,7 +100,7 @@ func TestMerge(t *testing.T) {
 func (b *tab) sees(want []string) {
 	b.t.Helper()
 	var got []string
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if got = eval[[]string](b, shape); cmp.Equal(want, got) {
 			return
 		}
