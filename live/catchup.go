@@ -86,8 +86,13 @@ func (s *stage) joinPaused(ctx context.Context, c *crowd, v *viewer) error {
 		v.pause(s.told, v.at)
 		return nil
 	}
-	missed, _, err := s.missed(ctx, c, v.since) // of a long absence the newest: so many at least
 	v.pause(v.since, time.Time{})
+	return s.countMissed(ctx, c, v, v.since)
+}
+
+// countMissed counts for the paused v what it does not show: events after id.
+func (s *stage) countMissed(ctx context.Context, c *crowd, v *viewer, id int64) error {
+	missed, _, err := s.missed(ctx, c, id) // of a long absence the newest: so many at least
 	v.missed = int64(len(missed))
 	for i := range missed {
 		v.worst[missed[i].Severity.Rank()]++
@@ -217,6 +222,13 @@ func (s *stage) obey(ctx context.Context, o op) {
 		v.paused = o.pause
 	case o.pause:
 		v.pause(s.told, c.behind)
+		if o.last < 0 {
+			return
+		}
+		// What is on its way will not be shown.
+		if err := s.countMissed(ctx, c, v, o.last); err != nil {
+			s.refuse(ctx, v, err)
+		}
 	default:
 		v.paused = false
 		s.catchUp(ctx, c, v, true)

@@ -101,6 +101,40 @@ func TestPanel_Pause(t *testing.T) {
 	}
 }
 
+// What was on its way when a page stopped is not shown there, so it is counted.
+func TestPanel_PauseWhileRowsAreOnTheirWay(t *testing.T) {
+	for op, want := range map[string]string{
+		`{"op":"pause","last":5}`:  "3 new events 1 critical",
+		`{"op":"pause","last":8}`:  "",
+		`{"op":"pause","last":99}`: "", // that was another database
+		`{"op":"pause"}`:           "",
+	} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := bubbleRig(t, Config{}, 0)
+				r.commitEach(5, linkEvent)
+				p := r.connect(t, r.eventsPage("q=link"))
+				r.commitEach(4, func(e *models.Event) {
+					linkEvent(e)
+					switch e.ID {
+					case 7:
+						critical(e)
+					case 9:
+						e.Message = "fan"
+					}
+				})
+				time.Sleep(time.Second)
+				p.say(t, op)
+				time.Sleep(3 * time.Second)
+				p.take(t)
+				if words := strings.Join(strings.Fields(text(p.parts["pill"])), " "); words != want {
+					t.Errorf("the pill says %q, want %q", words, want)
+				}
+			})
+		})
+	}
+}
+
 func digits(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, ",", "")) }
 
 func TestPanel_IgnoresWhatItDoesNotKnow(t *testing.T) {

@@ -31,6 +31,7 @@ type viewer struct {
 type op struct {
 	viewer *viewer
 	pause  bool
+	last   int64 // the newest event that it shows then; -1 when it did not say
 }
 
 func (v *viewer) connected(s *melody.Session) {
@@ -49,16 +50,18 @@ func (v *viewer) disconnected() {
 	}
 }
 
-// message takes {"op":"pause"} and {"op":"resume"}; anything else is ignored.
+// message takes {"op":"pause","last":5} and {"op":"resume"}; anything else is
+// ignored.
 func (v *viewer) message(text []byte) {
-	var asked struct {
-		Op string `json:"op"`
-	}
+	asked := struct {
+		Op   string `json:"op"`
+		Last int64  `json:"last"`
+	}{Last: -1}
 	if json.Unmarshal(text, &asked) != nil || asked.Op != "pause" && asked.Op != "resume" {
 		return
 	}
 	select {
-	case v.panel.ops <- op{v, asked.Op == "pause"}:
+	case v.panel.ops <- op{v, asked.Op == "pause", asked.Last}:
 	case <-v.panel.stopped:
 	}
 }

@@ -53,7 +53,7 @@ function live(holder) {
   };
 
   connect = () => { api.getInternalData(holder).webSocket?.init(); };
-  const say = (op) => { if (socket?.readyState === WebSocket.OPEN) socket.send(`{"op":"${op}"}`); };
+  const say = (op) => { if (socket?.readyState === WebSocket.OPEN) socket.send(`{"op":"${op}","last":${byId('rows')?.dataset.lastId || -1}}`); };
 
   function again() {
     const wait = Math.min(retryMost, retryFirst * 2 ** tries) * (0.5 + Math.random() / 2);

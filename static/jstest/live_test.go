@@ -38,7 +38,7 @@ func TestPause(t *testing.T) {
 			eval[bool](b, c.begin)
 			b.Until(`location.pathname === '/events' || document.querySelector('#drawer h2') !== null`)
 			b.Until(fmt.Sprintf(`document.getElementById('tail').dataset.why === %q && document.getElementById('conn').dataset.state === 'paused'`, c.state))
-			eventually(t, "the server is told", func() bool { return h.Heard() == `{"op":"pause"}` })
+			eventually(t, "the server is told", func() bool { return h.Heard() == `{"op":"pause","last":100}` })
 			changed := ev(99)
 			changed.Event.AckedAt, changed.Event.AckedBy = time.Now(), "ana"
 			h.set(func(h *hub) { h.last = 101 })
@@ -72,7 +72,7 @@ func TestPause_resumes(t *testing.T) {
 	b.Stays(300*time.Millisecond, `document.getElementById('tail').dataset.why === 'hand'`) // by hand only
 	b.Type("p")
 	b.Becomes("live")
-	eventually(t, "the server is told", func() bool { return h.Heard() == `{"op":"pause"}{"op":"resume"}` })
+	eventually(t, "the server is told", func() bool { return h.Heard() == `{"op":"pause","last":9}{"op":"resume","last":9}` })
 	if n := len(h.Dialled()); n != 1 {
 		t.Errorf("%d connections", n)
 	}
