@@ -1,6 +1,9 @@
 package models
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Severity is how much an event matters. The four words are the wire format
 // of every door and of the database.
@@ -33,7 +36,7 @@ var severityWords = map[string]Severity{
 }
 
 // ParseSeverity reads a sender's word or syslog number, in any case and with
-// surrounding blanks. The second result is false for an unknown word; the
+// surrounding blanks; a number may be written as a float. The second result is false for an unknown word; the
 // severity is then SeverityInfo, the default.
 func ParseSeverity(word string) (Severity, bool) {
 	// The four exact words are nearly all the traffic: no folding for them.
@@ -41,11 +44,16 @@ func ParseSeverity(word string) (Severity, bool) {
 	case SeverityInfo, SeverityWarning, SeverityError, SeverityCritical:
 		return s, true
 	}
-	s, ok := severityWords[strings.ToLower(strings.TrimSpace(word))]
-	if !ok {
-		return SeverityInfo, false
+	word = strings.ToLower(strings.TrimSpace(word))
+	if s, ok := severityWords[word]; ok {
+		return s, true
 	}
-	return s, true
+	if n, err := strconv.ParseFloat(word, 64); err == nil {
+		if s, ok := severityWords[strconv.FormatFloat(n, 'f', -1, 64)]; ok {
+			return s, true
+		}
+	}
+	return SeverityInfo, false
 }
 
 // Valid reports whether s is one of the four severities.

@@ -10,8 +10,8 @@ func TestParseSeverity(t *testing.T) {
 	known := map[models.Severity][]string{
 		models.SeverityInfo:     {"info", "INFO", " Notice ", "debug", "5", "6", "7"},
 		models.SeverityWarning:  {"warning", "warn", "WARNING", "4"},
-		models.SeverityError:    {"error", "err", "Err", "3"},
-		models.SeverityCritical: {"critical", "crit", "alert", "emerg", "Emergency", "0", "1", "2"},
+		models.SeverityError:    {"error", "err", "Err", "3", "3.0", " 3e0"},
+		models.SeverityCritical: {"critical", "crit", "alert", "emerg", "Emergency", "0", "1", "2", "2.0"},
 	}
 	for want, words := range known {
 		for _, word := range words {
@@ -20,7 +20,7 @@ func TestParseSeverity(t *testing.T) {
 			}
 		}
 	}
-	for _, word := range []string{"", "spicy", "8", "-1", "3.0", "grave"} {
+	for _, word := range []string{"", "spicy", "8", "-1", "2.5", "8.0", "nan", "grave"} {
 		if got, ok := models.ParseSeverity(word); got != models.SeverityInfo || ok {
 			t.Errorf("ParseSeverity(%q) = %s, %v; want info as the default", word, got, ok)
 		}

@@ -75,6 +75,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if exit >= 0 {
 		return exit // --help was printed
 	}
+	if err == nil {
+		err = refuseRepeatedLists(command)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "alerthub: %v\nTry: alerthub --help\n", err)
 		return exitUsage
@@ -130,6 +133,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "alerthub:", err)
 		return exitFailure
 	}
+}
+
+// refuseRepeatedLists refuses a comma-separated list that was given twice: the
+// parser would take the last one and lose the others.
+func refuseRepeatedLists(command *kong.Context) error {
+	given := make(map[*kong.Flag]bool)
+	for _, p := range command.Path {
+		if p.Flag == nil || !strings.HasSuffix(p.Flag.PlaceHolder, ",...") {
+			continue
+		}
+		if given[p.Flag] {
+			return fmt.Errorf("--%s: given twice; put commas between its values", p.Flag.Name)
+		}
+		given[p.Flag] = true
+	}
+	return nil
 }
 
 // printHelp prints what is asked for; for the program as a whole it goes on

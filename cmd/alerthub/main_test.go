@@ -19,3 +19,17 @@ func TestRun_HelpNamesEverySetting(t *testing.T) {
 		}
 	}
 }
+
+// Of a list that is given twice one value would be lost without a word.
+func TestRun_RefusesAListGivenTwice(t *testing.T) {
+	for args, want := range map[string]string{
+		"serve --webhook-allow 10.20.0.5/32 --smtp-port=26 --smtp-port=25 --webhook-allow=10.20.0.6/32": "--webhook-allow",
+		"--smtp-to=a@example.net --smtp-to=a@example.net":                                              "--smtp-to",
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append(strings.Fields(args), "--data-dir", t.TempDir()), strings.NewReader(""), &stdout, &stderr)
+		if code != exitUsage || !strings.Contains(stderr.String(), want+": given twice") || strings.Count(stderr.String(), "twice") != 1 {
+			t.Errorf("%v: exit %d, %s", args, code, &stderr)
+		}
+	}
+}
