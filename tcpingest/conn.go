@@ -41,7 +41,8 @@ type conn struct {
 	// Owned by the reader.
 	framer  framer
 	opening bool // the first bytes did not tell yet whether this is the right port
-	began   time.Time
+	met     time.Time
+	began   time.Time     // when the line began that has not ended; zero for none
 	pause   time.Duration // before the next read
 	standing
 }
@@ -65,6 +66,7 @@ func (s *Server) newConn(nc net.Conn) *conn {
 		freed:   make(chan struct{}, 1),
 		framer:  framer{max: s.cfg.MaxLine},
 		opening: true,
+		met:     time.Now(),
 	}
 	c.greeting = true
 	c.admit(s.cfg.Access.Anonymous(c.origin.Peer))
@@ -138,8 +140,8 @@ func (c *conn) read(ctx context.Context) (unread bool) {
 }
 
 // armRead sets the deadline of the next read: a connection may be silent for
-// long, but a line that has begun must end soon. False means that the server
-// shuts down.
+// long, but a line that has begun must end soon, and who may say nothing must
+// show a token soon. False means that the server shuts down.
 func (c *conn) armRead() bool {
 	now := time.Now()
 	deadline := now.Add(c.srv.cfg.IdleTimeout)
@@ -150,6 +152,9 @@ func (c *conn) armRead() bool {
 			c.began = now
 		}
 		deadline = c.began.Add(c.srv.cfg.LineTimeout)
+	}
+	if !c.may {
+		deadline = c.met.Add(c.srv.cfg.LineTimeout)
 	}
 	// Fails only on a closed connection, which the read will tell.
 	_ = c.net.SetReadDeadline(deadline)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"alerthub/models"
 )
 
 // pipeListener makes connections whose deadlines follow the clock of a
@@ -144,6 +146,37 @@ func TestServer_LineTimeoutStartsAnewAfterABlankLine(t *testing.T) {
 		synctest.Wait()
 		if got := s.Stats().Lines; got != 1 {
 			t.Errorf("%d lines read, want 1", got)
+		}
+	})
+}
+
+// Who may say nothing has the time of one line to show a token, whatever else
+// it sends; who has shown a good one may be silent for longer.
+func TestServer_StrangersDoNotStay(t *testing.T) {
+	cfg := func() Config {
+		return Config{Access: &fakeAccess{strict: true, keys: map[string]models.Actor{"good": ingestKey()}}}
+	}
+	bubbleWith(t, &fakeService{}, cfg(), func(t *testing.T, _ *Server, nc net.Conn) {
+		start := time.Now()
+		for {
+			if _, err := io.WriteString(nc, "\n"); err != nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if got := time.Since(start); got < DefaultLineTimeout || got > DefaultLineTimeout+time.Second {
+			t.Errorf("closed after %s, want %s", got, DefaultLineTimeout)
+		}
+	})
+	bubbleWith(t, &fakeService{}, cfg(), func(t *testing.T, _ *Server, nc net.Conn) {
+		time.Sleep(DefaultLineTimeout - time.Second)
+		io.WriteString(nc, `{"token":"good"}`+"\n")
+		answer := make([]byte, 100)
+		if n, err := nc.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), `{"ok":true`) {
+			t.Fatalf("answer %q, %v", answer[:n], err)
+		}
+		if got := closedAfter(t, nc); got != DefaultIdleTimeout {
+			t.Errorf("closed after %s, want %s", got, DefaultIdleTimeout)
 		}
 	})
 }
