@@ -110,7 +110,7 @@ func (h *Handler) exportAudit(c echo.Context, format models.ExportFormat) error 
 	if err := h.writeAudit(c.Request().Context(), body, format, f, first); err != nil {
 		h.breakOff(c, err)
 	}
-	return body.end()
+	return nil
 }
 
 // selectedAudit is a filter as an address spells it.

@@ -89,7 +89,7 @@ func (h *Handler) getExport(c echo.Context, format models.ExportFormat) error {
 	if err != nil {
 		h.breakOff(c, err)
 	}
-	return body.end()
+	return nil
 }
 
 // breakOff ends an export that cannot be finished: its end must not look like
@@ -112,12 +112,6 @@ func patient(c echo.Context) *patientWriter {
 func (w *patientWriter) Write(p []byte) (int, error) {
 	_ = w.control.SetWriteDeadline(time.Now().Add(transferPause)) // not every writer has one: then there is no limit
 	return w.Writer.Write(p)
-}
-
-// end lifts the limit, since the connection may carry more requests.
-func (w *patientWriter) end() error {
-	_ = w.control.SetWriteDeadline(time.Time{}) // as above
-	return nil
 }
 
 // postImport receives a file and leads to the page that asks what to do.
@@ -188,7 +182,9 @@ func (r *patientReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	_ = r.control.SetReadDeadline(time.Now().Add(transferPause)) // not every connection has one: then there is no limit
+	until := time.Now().Add(transferPause)
+	_ = r.control.SetReadDeadline(until) // not every connection has one: then there is no limit
+	_ = r.control.SetWriteDeadline(until)
 	return r.ReadCloser.Read(p)
 }
 

@@ -39,19 +39,32 @@ func (a *App) openDoors() {
 	a.serve("TCP ingest", func() error { return a.ingest.Serve(a.tcpListener) }, a.ingest.Shutdown)
 }
 
-func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
+// answerTime is how long a client has to take an answer; exports and imports
+// set limits of their own, and websockets have theirs.
+const answerTime = time.Minute
+
+// webServer serves h to clients that may be slow, absent-minded or hostile.
+func webServer(h http.Handler, logger *slog.Logger) *http.Server {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      answerTime,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ConnContext:       limits.Mark,
-		TLSConfig:         serverTLS(a.webCert),
 		Protocols:         new(http.Protocols),
-		ErrorLog:          slog.NewLogLogger(a.logger.With("room", "http").Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // it would answer OPTIONS * before any check
 	}
 	server.Protocols.SetHTTP1(true) // websockets need it, and HTTP/2 would be a second way to the same pages
+	return server
+}
+
+func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
+	server := webServer(h, a.logger.With("room", "http"))
+	server.TLSConfig = serverTLS(a.webCert)
 	serve := func() error { return server.Serve(l) }
 	if a.webCert != nil {
 		serve = func() error { return server.ServeTLS(l, "", "") }
