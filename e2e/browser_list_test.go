@@ -91,6 +91,48 @@ func TestBrowser_Pause(t *testing.T) {
 	b.Untouched()
 }
 
+// Nothing that stays in view lies on what else does, however narrow the window
+// is and however long its words are.
+func TestBrowser_WhatStaysInViewIsReached(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	sendMany(p, 60, alarm)
+	b := openTab(t)
+	for _, lang := range []string{"en", "es"} {
+		b.Go(p.URL("/events?range=7d&lang=" + lang))
+		b.Becomes("live", settled)
+		b.Type("p")
+		b.Becomes("paused", settled)
+		sendMany(p, 2, alarm)
+		b.Until(`document.querySelector('#pill button') !== null`, settled)
+		for _, width := range []int64{701, 800, 1100, 1201, 1280, 1366, 1920} {
+			b.reached(lang, width, "#pill button", "#q", "#reset")
+		}
+		eval[bool](b, `document.querySelector('#rows .ev .c-msg a').click(), true`)
+		b.Opens(-1)
+		for _, width := range []int64{390, 701, 1100, 1201, 1280, 1366, 1920} {
+			b.reached(lang, width, "#drawer [data-act=close-drawer]")
+		}
+		b.Sees(1440, 900, "light")
+	}
+}
+
+// reached fails if something lies on one of these in a window of that width.
+func (b *tab) reached(lang string, width int64, selectors ...string) {
+	b.t.Helper()
+	b.Sees(width, 700, "light")
+	eval[bool](b, `scrollTo(0, 400), true`)
+	b.painted()
+	for _, s := range selectors {
+		if hit := eval[string](b, fmt.Sprintf(`(() => {
+			const el = document.querySelector(%q), at = el.getBoundingClientRect();
+			const hit = document.elementFromPoint(at.x + at.width / 2, at.y + at.height / 2);
+			return el.contains(hit) ? '' : hit?.outerHTML.slice(0, 80) ?? 'nothing'; })()`, s)); hit != "" {
+			b.t.Errorf("in %s at %d px %s is covered by %s", lang, width, s, hit)
+		}
+	}
+}
+
 // Opens waits until the drawer shows this event; -1 for any.
 func (b *tab) Opens(id int64) {
 	b.t.Helper()
