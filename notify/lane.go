@@ -30,6 +30,9 @@ const (
 	// marksPerPause bounds how many waiting rows are told the reason of one
 	// pause, so that a long outage does not become a load on the disk.
 	marksPerPause = 256
+	// standBack is how much later than others a refused message is tried again
+	// after a pause.
+	standBack = time.Second
 	// waitsFlush is how long the reason why rows wait may be unwritten.
 	waitsFlush = time.Second
 )
@@ -64,6 +67,7 @@ type lane struct {
 	pausedAt  time.Time         // when the first of them began
 	until     time.Time         // of the pause
 	reason    string            // of the last pause; "" once the other side works
+	refused   map[int64]bool    // rows refused for themselves or for all, and whether another one was taken since
 	marks     int               // rows that may still be told of this pause
 	marked    int64             // rows up to this id were told
 	aged      int64             // rows up to this id failed of old age
@@ -72,7 +76,7 @@ type lane struct {
 
 func newLane(s *Service, r Route) *lane {
 	return &lane{
-		Service: s, route: r, wake: make(chan struct{}, 1),
+		Service: s, route: r, wake: make(chan struct{}, 1), refused: map[int64]bool{},
 		log: s.cfg.Logger.With("channel", r.Channel, "recipient", r.Recipient),
 	}
 }
@@ -138,8 +142,8 @@ func (l *lane) step(ctx context.Context) (time.Duration, error) {
 		return l.waitOut(ctx, now)
 	}
 	if l.pauses > 0 || now.Sub(l.plannedAt) < planEvery {
-		// After a pause one message finds out whether the other side works
-		// again, before any other is decided about. And while messages go out
+		// After a pause one message that was not refused before finds out whether
+		// the other side works again, before any other is decided about. And while messages go out
 		// one after the other, each is not held up by what comes meanwhile.
 		if tried, _, err := l.deliverDue(ctx, now); tried || err != nil {
 			return 0, err

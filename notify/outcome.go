@@ -28,6 +28,7 @@ func (l *lane) deliver(ctx context.Context, n models.Notice) {
 		return
 	}
 	now := l.now()
+	err = l.judge(a.ID, err)
 	var f *models.Fault
 	if errors.As(err, &f) && f.Server {
 		l.pause(now, f)
@@ -40,6 +41,36 @@ func (l *lane) deliver(ctx context.Context, n models.Notice) {
 	l.unfinished = &u
 }
 
+// judge decides whom a refusal concerns that may be about its message alone:
+// that message, if another one was taken since it was refused first. Until
+// then it is the other side.
+func (l *lane) judge(id int64, err error) error {
+	var f *models.Fault
+	switch {
+	case err == nil:
+		delete(l.refused, id)
+		for other := range l.refused {
+			l.refused[other] = true
+		}
+	case !errors.As(err, &f) || !f.Server || !f.Permanent:
+	case l.refused[id]:
+		delete(l.refused, id)
+		return &models.Fault{Permanent: true, Words: f.Words}
+	default:
+		l.refused[id] = false
+	}
+	return err
+}
+
+// again is when a row is tried again after the pause: what was refused gives
+// way to all others, also to those that are not decided about yet.
+func (l *lane) again(id int64) time.Time {
+	if _, refused := l.refused[id]; refused {
+		return l.until.Add(standBack)
+	}
+	return l.until
+}
+
 // outcome is what an attempt that ended at now with err means for its row.
 func (l *lane) outcome(a models.EmailAlert, words string, err error, now time.Time) models.AlertUpdate {
 	attempts := a.Attempts + 1
@@ -50,7 +81,7 @@ func (l *lane) outcome(a models.EmailAlert, words string, err error, now time.Ti
 	case !errors.As(err, &f):
 		f = &models.Fault{Words: err.Error()}
 	case f.Server:
-		return l.keep(a, attempts, f.Words, now, l.until)
+		return l.keep(a, attempts, f.Words, now, l.again(a.ID))
 	case f.Permanent:
 		return models.AlertUpdate{ID: a.ID, Status: models.EmailFailed, Detail: f.Words, Attempts: attempts, At: now}
 	}
@@ -148,7 +179,7 @@ func (l *lane) waitOut(ctx context.Context, now time.Time) (time.Duration, error
 			return 0, fmt.Errorf("read the outbox: %w", err)
 		} else if ok {
 			// Not tried, but its line on the panel tells why, and its age counts.
-			u := l.keep(n.Alert, n.Alert.Attempts, l.reason, now, l.until)
+			u := l.keep(n.Alert, n.Alert.Attempts, l.reason, now, l.again(n.Alert.ID))
 			l.marks--
 			l.unfinished, l.ofDigest = &u, n.Digest != nil
 			return 0, l.finish(ctx)
