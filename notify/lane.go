@@ -33,12 +33,21 @@ const (
 	// standBack is how much later than others a refused message is tried again
 	// after a pause.
 	standBack = time.Second
+	// failingAfter is how long a lane from which nothing was taken may go on
+	// before it counts as paused.
+	failingAfter = 5 * time.Minute
 	// waitsFlush is how long the reason why rows wait may be unwritten.
 	waitsFlush = time.Second
 )
 
 // outboxReason is what people are told; the outbox's own words may hold paths.
 const outboxReason = "the outbox cannot be read or written"
+
+// trouble is a pause, told from a time on; zero for at once.
+type trouble struct {
+	models.Pause
+	from time.Time
+}
 
 // lane delivers what goes one way.
 type lane struct {
@@ -48,7 +57,7 @@ type lane struct {
 
 	wake   chan struct{} // holds one: a second wake says nothing new
 	anew   atomic.Bool   // what is known of the outbox is not true any more
-	paused atomic.Pointer[models.Pause]
+	paused atomic.Pointer[trouble]
 
 	// All below belongs to the goroutine of run.
 
@@ -64,9 +73,9 @@ type lane struct {
 	waits     []models.Decision // that are not written yet
 	writeBy   time.Time         // when they will be
 	pauses    int               // in a row
-	pausedAt  time.Time         // when the first of them began
 	until     time.Time         // of the pause
-	reason    string            // of the last pause; "" once the other side works
+	since     time.Time         // of the first fault after which nothing was taken; zero for none
+	reason    string            // of the last one
 	refused   map[int64]bool    // rows refused for themselves or for all, and whether another one was taken since
 	marks     int               // rows that may still be told of this pause
 	marked    int64             // rows up to this id were told

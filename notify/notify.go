@@ -148,12 +148,13 @@ func (s *Service) Replan() {
 	}
 }
 
-// Pauses tells which lanes deliver nothing now, and why.
+// Pauses tells which lanes deliver nothing now, and why: those that pause, and
+// those from which nothing was taken for minutes.
 func (s *Service) Pauses() []models.Pause {
 	var list []models.Pause
 	for _, l := range s.lanes {
-		if p := l.paused.Load(); p != nil {
-			list = append(list, *p)
+		if p := l.paused.Load(); p != nil && !l.now().Before(p.from) {
+			list = append(list, p.Pause)
 		}
 	}
 	return list

@@ -21,8 +21,9 @@ const (
 	// that failed.
 	failedTold = time.Hour
 	// sameOutage is how long after the start a pause may begin to be that of
-	// the Run before: a lane tries at least every 5 minutes.
-	sameOutage = 10 * time.Minute
+	// the Run before: a lane tries at least every 15 minutes, and counts as
+	// paused 5 minutes after that at the latest.
+	sameOutage = 21 * time.Minute
 	// maxFailed bounds the failed messages that wait to be looked at; more are
 	// not looked at, since one an hour and contact is told anyway.
 	maxFailed = 64

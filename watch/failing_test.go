@@ -153,7 +153,7 @@ func TestFailing_Restart(t *testing.T) {
 			pass(sameOutage + tick)
 			b.pause(slack, "503")
 			pass(pauseTold + tick)
-			b.expectTold("after it", again("00:15")...)
+			b.expectTold("after it", again("00:26")...)
 		})
 	})
 	t.Run("it worked in between", func(t *testing.T) {
