@@ -218,6 +218,14 @@ routes:
 	if _, page := refusing.get("/"); !strings.Contains(page, "ticket system") || !strings.Contains(page, "is paused since") {
 		t.Error("the panel does not say that the webhook delivers nothing")
 	}
+	if r := refusing.ready(); r.Status != 200 || len(r.Pauses) != 1 || r.Pauses[0].Contact != "tickets" || r.Pauses[0].Recipient != "ticket system" ||
+		!strings.Contains(r.Pauses[0].Reason, "--webhook-allow") || r.Email != "" {
+		t.Errorf("/readyz: %+v", r)
+	}
+	if refusing.metric(`alerthub_delivery_paused{channel="webhook"}`) != 1 || refusing.metric(`alerthub_delivery_paused{channel="email"}`) != 0 ||
+		refusing.metric(`alerthub_outbox_webhooks{status="pending"}`) != 1 {
+		t.Error("/metrics does not tell that the webhook is paused and holds a message")
+	}
 	refusing.Stop(10 * time.Second)
 
 	p := startHub(t, options{env: env, args: append(slices.Clone(args), "--webhook-allow", "127.0.0.0/8")})
@@ -237,6 +245,9 @@ routes:
 	}
 	if p.getJSON("/api/stats", &stats); stats.Webhook["sent"] != 1 || stats.Email["sent"] != 0 {
 		t.Errorf("stats %+v", stats)
+	}
+	if p.metric(`alerthub_webhooks_finished_total{outcome="sent"}`) != 1 || p.metric(`alerthub_delivery_paused{channel="webhook"}`) != 0 {
+		t.Error("/metrics does not tell what was delivered")
 	}
 	for _, hub := range []*process{refusing, p} {
 		if log := hub.log.Tail(1000); strings.Contains(log, "very-secret-path") || strings.Contains(log, r.secret) {

@@ -42,3 +42,24 @@ func TestRun_TellsOfFailedMessages(t *testing.T) {
 		}
 	})
 }
+
+func TestFinished_ByChannel(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.hook.does(func(_ context.Context, n models.Notice) (string, error) {
+			if n.Event.Source == "sw-2" {
+				return "", never
+			}
+			return "200 OK", nil
+		})
+		b.start()
+		for _, source := range []string{"sw-1", "sw-2", "sw-3"} {
+			b.add(source, models.SeverityError, b.chat(), to("ops@example.net"))
+		}
+		pass(0)
+		sent, failed := b.service.Finished(models.DeliveryWebhook)
+		mails, mailsFailed := b.service.Finished(models.DeliveryEmail)
+		if sent != 2 || failed != 1 || mails != 3 || mailsFailed != 0 {
+			t.Errorf("%d webhooks were sent, %d failed; %d mails, %d", sent, failed, mails, mailsFailed)
+		}
+	})
+}

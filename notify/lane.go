@@ -266,13 +266,11 @@ func (l *lane) finish(ctx context.Context) error {
 	if err == nil && alert.Status == models.EmailFailed && l.cfg.Failed != nil {
 		l.cfg.Failed(alert)
 	}
-	if l.route.Channel == models.DeliveryEmail {
-		switch u.Status {
-		case models.EmailSent:
-			l.sentOK.Add(1)
-		case models.EmailFailed:
-			l.sentFail.Add(1)
-		}
+	switch u.Status {
+	case models.EmailSent:
+		l.ended(l.route.Channel).sent.Add(1)
+	case models.EmailFailed:
+		l.ended(l.route.Channel).failed.Add(1)
 	}
 	return nil
 }

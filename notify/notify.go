@@ -120,7 +120,17 @@ type Service struct {
 	cfg    Config
 	lanes  []*lane
 
-	sentOK, sentFail atomic.Int64 // of mails
+	mails, hooks ended
+}
+
+// ended counts the messages of a channel that ended.
+type ended struct{ sent, failed atomic.Int64 }
+
+func (s *Service) ended(channel string) *ended {
+	if channel == models.DeliveryEmail {
+		return &s.mails
+	}
+	return &s.hooks
 }
 
 // New makes a service that takes alerts from outbox. It starts nothing.
@@ -171,11 +181,18 @@ func (s *Service) Paused() string {
 	return ""
 }
 
+// Finished counts the messages of a channel that the other side took since
+// New, and those that ended as failed.
+func (s *Service) Finished(channel string) (sent, failed int64) {
+	e := s.ended(channel)
+	return e.sent.Load(), e.failed.Load()
+}
+
 // SentOK counts the mails that a server took since New.
-func (s *Service) SentOK() int64 { return s.sentOK.Load() }
+func (s *Service) SentOK() int64 { return s.mails.sent.Load() }
 
 // SentFail counts the mails that ended as failed since New.
-func (s *Service) SentFail() int64 { return s.sentFail.Load() }
+func (s *Service) SentFail() int64 { return s.mails.failed.Load() }
 
 // Run delivers until ctx ends, and is called once. Attempts in flight then end
 // within a moment and their rows stay as they were. The only error is that an

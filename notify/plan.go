@@ -86,8 +86,8 @@ func (l *lane) decide(ctx context.Context, now time.Time, decisions []models.Dec
 		}
 	}
 	for _, d := range decisions {
-		if d.Status == models.EmailFailed && l.route.Channel == models.DeliveryEmail {
-			l.sentFail.Add(1)
+		if d.Status == models.EmailFailed {
+			l.ended(l.route.Channel).failed.Add(1)
 		}
 	}
 	return nil
