@@ -94,12 +94,12 @@ func TestRefused_All(t *testing.T) {
 			b.add(fmt.Sprint("sw-", i), models.SeverityCritical, b.chat())
 		}
 		pass(170 * time.Minute)
-		tried := map[int64]bool{}
+		tries := map[int64]int{} // in turn
 		for _, y := range b.hook.tried() {
-			tried[y.Alert.ID] = true
+			tries[y.Alert.ID]++
 		}
 		for id := range int64(10) {
-			if a := b.row(id + 1); a.Status != models.EmailPending || a.Detail != forbidden.Words || !tried[a.ID] {
+			if a := b.row(id + 1); a.Status != models.EmailPending || a.Detail != forbidden.Words || tries[a.ID] < len(b.hook.tried())/10 {
 				t.Errorf("after 170 min: %+v", a)
 			}
 		}
