@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,6 +317,66 @@ func TestRun_ReleasesWhatACrashLeft(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A disk that was full while a large digest was gathered, or one cancelled,
+// leaves nothing behind either: the next digest tells of all.
+func TestRun_ReleasesWhatAFaultLeft(t *testing.T) {
+	full := func(b *bench, trigger string) (free func()) {
+		db, err := sql.Open("sqlite", filepath.Join(b.dir, "alerthub.db"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Cleanup(func() { db.Close() })
+		exec := func(statement string) {
+			if _, err := db.Exec(statement); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		exec("CREATE TRIGGER full BEFORE UPDATE ON email_alerts WHEN " + trigger + " BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+		return func() { exec("DROP TRIGGER full") }
+	}
+	t.Run("half gathered", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *bench) {
+			b.contacts = limited()
+			b.start()
+			begin := time.Now()
+			b.many(models.SeverityError, slices.Repeat([]string{"sw-1"}, 601)...)
+			free := full(b, "NEW.claim = 'gathered'")
+			pass(4 * time.Minute)
+			b.add("sw-2", models.SeverityError)
+			pass(2 * time.Minute)
+			b.add("sw-2", models.SeverityError) // newer than what was to carry the digest
+			free()
+			pass(12 * time.Minute)
+			if got := b.counts(); got != "sent 4, digested 599" {
+				t.Errorf("%s: %q", got, b.server.told(begin))
+			}
+		})
+	})
+	t.Run("half cancelled", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *bench) {
+			b.contacts = limited()
+			b.start()
+			begin := time.Now()
+			b.many(models.SeverityError, "sw-1", "sw-2")
+			pass(time.Minute)
+			b.server.says(later)
+			b.many(models.SeverityError, "sw-1", "sw-1", "sw-2") // a digest, carried by that of sw-2
+			pass(5 * time.Minute)
+			free := full(b, "NEW.mail_id IS NULL")
+			if n, err := b.Cancel(t.Context(), models.Cancellation{Source: "sw-2"}, models.Ack{By: "ana", At: b.now()}); n != 1 || !errors.Is(err, models.ErrUnavailable) {
+				t.Fatalf("cancelled %d, %v", n, err)
+			}
+			free()
+			b.server.says(nil)
+			b.service.Replan()
+			pass(10 * time.Minute)
+			if got := b.counts(); got != "sent 3, digested 1, cancelled 1" {
+				t.Errorf("%s: %q", got, b.server.told(begin))
+			}
+		})
+	})
 }
 
 func TestRun_ShutdownLeavesTheCutRowAsItWas(t *testing.T) {

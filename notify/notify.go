@@ -33,7 +33,7 @@ type Outbox interface {
 	Due(ctx context.Context, lane models.Lane, now time.Time) (n models.Notice, ok bool, wait time.Duration, err error)
 	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
 	Settle(ctx context.Context, carrier models.EmailAlert) (more bool, err error)
-	Unsettled(ctx context.Context) ([]models.EmailAlert, error)
+	Unsettled(ctx context.Context, lane models.Lane) ([]models.EmailAlert, error)
 	Release(ctx context.Context, carrier int64) error
 }
 
@@ -206,14 +206,10 @@ func (s *Service) Run(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// prepare puts right what a crash has cut off, and adds a lane for webhooks
-// that something waits for and that nobody knows any more.
+// prepare adds a lane for webhooks that something waits for and that nobody
+// knows any more.
 func (s *Service) prepare(ctx context.Context, lanes *[]*lane) bool {
-	err := s.settle(ctx)
-	var pending []models.Address
-	if err == nil {
-		pending, err = s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
-	}
+	pending, err := s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Logger.Error("outbox not ready", "error", err)
@@ -227,27 +223,4 @@ func (s *Service) prepare(ctx context.Context, lanes *[]*lane) bool {
 		}
 	}
 	return true
-}
-
-// settle ends digests that were sent but not recorded as a whole, and lets
-// those wait again that were not gathered, or not cancelled, as a whole.
-func (s *Service) settle(ctx context.Context) error {
-	carriers, err := s.outbox.Unsettled(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range carriers {
-		switch {
-		case c.MailID != c.ID || c.Status == models.EmailCancelled:
-			err = s.outbox.Release(ctx, c.ID)
-		case c.Status != models.EmailPending:
-			for more := true; more && err == nil; {
-				more, err = s.outbox.Settle(ctx, c)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
