@@ -250,18 +250,23 @@ func (l *lane) finish(ctx context.Context) error {
 	if err == nil && l.ofDigest && alert.Status != models.EmailPending && alert.Status != models.EmailCancelled {
 		l.settling = &alert
 	}
-	if err == nil && alert.Status == models.EmailFailed && l.cfg.Failed != nil {
-		l.cfg.Failed(alert)
+	if err == nil && alert.Status == models.EmailFailed {
+		l.failed(alert)
 	}
-	if l.route.Channel == models.DeliveryEmail {
-		switch u.Status {
-		case models.EmailSent:
-			l.sentOK.Add(1)
-		case models.EmailFailed:
-			l.sentFail.Add(1)
-		}
+	if u.Status == models.EmailSent && l.route.Channel == models.DeliveryEmail {
+		l.sentOK.Add(1)
 	}
 	return nil
+}
+
+// failed notes a message that has ended as failed.
+func (l *lane) failed(a models.EmailAlert) {
+	if l.route.Channel == models.DeliveryEmail {
+		l.sentFail.Add(1)
+	}
+	if l.cfg.Failed != nil {
+		l.cfg.Failed(a)
+	}
 }
 
 func (l *lane) now() time.Time { return l.cfg.Now().UTC() }

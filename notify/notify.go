@@ -28,7 +28,7 @@ type Outbox interface {
 	OldestWaiting(ctx context.Context, lane models.Lane) (id int64, err error)
 	PendingAddresses(ctx context.Context, channel string) ([]models.Address, error)
 	Told(ctx context.Context, lane models.Lane, since time.Time) ([]models.Told, error)
-	Decide(ctx context.Context, now time.Time, decisions []models.Decision) error
+	Decide(ctx context.Context, now time.Time, decisions []models.Decision) (changed []models.EmailAlert, err error)
 	Gather(ctx context.Context, g models.Gathering, now time.Time) (carrier int64, err error)
 	Due(ctx context.Context, lane models.Lane, now time.Time) (n models.Notice, ok bool, wait time.Duration, err error)
 	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
@@ -60,9 +60,9 @@ type Config struct {
 	// false for one that is not known any more, whose rows are skipped.
 	Contact func(name string) (models.Contact, bool)
 
-	// Failed, if set, is told of each message that an attempt ended as failed,
-	// after that was recorded: the row that carries it. It is called by the
-	// lanes, concurrently, and must not block.
+	// Failed, if set, is told of each message that ended as failed, after that
+	// was recorded: the row that carries it, or one that was never tried since it
+	// got too old. It is called by the lanes, concurrently, and must not block.
 	Failed func(models.EmailAlert)
 
 	AttemptTimeout time.Duration // the longest one attempt may take: 30 s

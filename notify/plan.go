@@ -108,13 +108,14 @@ func (l *lane) plan(ctx context.Context, now time.Time) (more bool, err error) {
 
 func (l *lane) decide(ctx context.Context, now time.Time, decisions []models.Decision) error {
 	for part := range slices.Chunk(decisions, chunk) {
-		if err := l.outbox.Decide(ctx, now, part); err != nil {
+		changed, err := l.outbox.Decide(ctx, now, part)
+		if err != nil {
 			return fmt.Errorf("write the outbox: %w", err)
 		}
-	}
-	for _, d := range decisions {
-		if d.Status == models.EmailFailed && l.route.Channel == models.DeliveryEmail {
-			l.sentFail.Add(1)
+		for _, a := range changed {
+			if a.Status == models.EmailFailed {
+				l.failed(a)
+			}
 		}
 	}
 	return nil

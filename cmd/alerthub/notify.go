@@ -69,10 +69,10 @@ func (o outbox) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 }
 
 // Decide records decisions and tells the open panels.
-func (o outbox) Decide(ctx context.Context, now time.Time, decisions []models.Decision) error {
-	changed, err := o.Store.Decide(ctx, now, decisions)
+func (o outbox) Decide(ctx context.Context, now time.Time, decisions []models.Decision) (changed []models.EmailAlert, err error) {
+	changed, err = o.Store.Decide(ctx, now, decisions)
 	o.tell(changed)
-	return err
+	return changed, err
 }
 
 // Settle records what became of rows of a digest and tells the open panels.
