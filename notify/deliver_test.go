@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"alerthub/models"
+	"alerthub/notify"
 )
 
 func to(recipient string) models.NewAlert { return models.NewAlert{Recipient: recipient} }
@@ -248,6 +249,45 @@ func TestRun_SkipsWhoseContactIsGone(t *testing.T) {
 		}
 		if tries := b.server.tried(); len(tries) != 1 || tries[0].Alert.Recipient != "ops@example.net" || b.service.SentFail() != 0 {
 			t.Errorf("tries %+v, %d failed", tries, b.service.SentFail())
+		}
+	})
+}
+
+// Mails that still wait when no mail server is configured any more, or are
+// tried again then, end as new ones begin.
+func TestRun_SkipsWhatNothingIsSentBy(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.contacts = limited()
+		b.server.does(func(_ context.Context, n models.Notice) (string, error) {
+			if n.Alert.Recipient == "gone@example.net" {
+				return "", never
+			}
+			return "", later
+		})
+		b.start()
+		b.add("sw-1", models.SeverityError, to("gone@example.net"))
+		b.many(models.SeverityError, "sw-1", "sw-1", "sw-1") // one alone, two in a digest
+		pass(6 * time.Minute)
+		b.many(models.SeverityError, "sw-1") // waits for the next
+		b.stop()
+		if got := b.counts(); got != "failed 1, pending 4" {
+			t.Fatal(got)
+		}
+		tries := len(b.server.tried())
+		b.cfg.Routes = []notify.Route{{Lane: models.Lane{Channel: models.DeliveryEmail}, Why: "email is not configured: SMTP_HOST not set"}}
+		b.start()
+		if _, err := b.Retry(t.Context(), 1, models.Ack{By: "ana", At: b.now()}); err != nil {
+			t.Fatal(err)
+		}
+		b.service.Replan()
+		pass(15 * time.Minute)
+		for id := range int64(5) {
+			if a := b.row(id + 1); a.Status != models.EmailSkipped || a.Detail != "email is not configured: SMTP_HOST not set" {
+				t.Errorf("row %+v", a)
+			}
+		}
+		if n := len(b.server.tried()); n != tries {
+			t.Errorf("%d more tries", n-tries)
 		}
 	})
 }

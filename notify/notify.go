@@ -48,7 +48,8 @@ type Sender interface {
 // Route is a lane and who delivers it.
 type Route struct {
 	models.Lane
-	Sender Sender
+	Sender Sender // nil for nobody: what is pending is skipped
+	Why    string // there is no Sender; "" for a webhook that nobody knows
 }
 
 // Config says whom the outbox is delivered by and how patient it is. Every
@@ -132,10 +133,13 @@ func New(outbox Outbox, cfg Config) *Service {
 	return s
 }
 
-// Wake says that there may be a new alert. It never blocks.
+// Wake says that there may be a new alert. It never blocks. Lanes without a
+// sender are left alone: nothing is born for them.
 func (s *Service) Wake() {
 	for _, l := range s.lanes {
-		l.rouse()
+		if l.route.Sender != nil {
+			l.rouse()
+		}
 	}
 }
 

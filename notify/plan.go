@@ -127,6 +127,8 @@ func (l *lane) contact(a models.Address) (c models.Contact, why string) {
 	switch {
 	case !ok:
 		return c, fmt.Sprintf("the contact %s is not in the routes file any more", a.Contact)
+	case l.route.Why != "":
+		return c, l.route.Why
 	case l.route.Sender == nil:
 		return c, fmt.Sprintf("the contact %s has no webhook %s any more", a.Contact, a.Recipient)
 	}
