@@ -2,8 +2,8 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"mime"
+	"net/http"
 	"net/mail"
 	"slices"
 	"strings"

@@ -292,6 +292,38 @@ func TestRun_SkipsWhatNothingIsSentBy(t *testing.T) {
 	})
 }
 
+// What is tried again for a webhook that nobody knows any more is skipped, time
+// and again, and with all of its digest.
+func TestRun_SkipsARetryOfAWebhookThatIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.contacts = map[string]models.Contact{"noc": {Limits: models.DefaultLimits()}}
+		b.hook.says(never)
+		b.start()
+		for range 3 { // one alone, and two in a digest
+			b.add("sw-1", models.SeverityError, models.NewAlert{Contact: "noc", Channel: models.DeliveryWebhook, Recipient: "slack"})
+		}
+		pass(6 * time.Minute)
+		if got := b.row(3); got.Status != models.EmailFailed || b.row(2).MailID != 3 {
+			t.Fatalf("row %+v", got)
+		}
+		b.stop()
+		b.cfg.Routes = b.cfg.Routes[:1]
+		b.start()
+		for _, id := range []int64{1, 2} {
+			if _, err := b.Retry(t.Context(), id, models.Ack{By: "ana", At: b.now()}); err != nil {
+				t.Fatal(err)
+			}
+			b.service.Replan()
+			pass(time.Second)
+		}
+		for id := range int64(3) {
+			if a := b.row(id + 1); a.Status != models.EmailSkipped || a.Detail != "the contact noc has no webhook slack any more" {
+				t.Errorf("row %+v", a)
+			}
+		}
+	})
+}
+
 // Who cancels a message that is on its way has cancelled it, whatever the
 // server then says, unless it took it.
 func TestRun_CancelledOnItsWay(t *testing.T) {

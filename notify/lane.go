@@ -84,6 +84,12 @@ func (l *lane) rouse() {
 	}
 }
 
+// reload has the lane look at the outbox anew.
+func (l *lane) reload() {
+	l.anew.Store(true)
+	l.rouse()
+}
+
 func (l *lane) run(ctx context.Context) error {
 	defer l.closeSender()
 	for ctx.Err() == nil {

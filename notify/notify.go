@@ -121,12 +121,14 @@ type Service struct {
 	cfg    Config
 	lanes  []*lane
 
+	replanned chan struct{} // holds one: adopt looks again
+
 	sentOK, sentFail atomic.Int64 // of mails
 }
 
 // New makes a service that takes alerts from outbox. It starts nothing.
 func New(outbox Outbox, cfg Config) *Service {
-	s := &Service{outbox: outbox, cfg: cfg.withDefaults()}
+	s := &Service{outbox: outbox, cfg: cfg.withDefaults(), replanned: make(chan struct{}, 1)}
 	for _, r := range s.cfg.Routes {
 		s.lanes = append(s.lanes, newLane(s, r))
 	}
@@ -147,8 +149,11 @@ func (s *Service) Wake() {
 // never blocks.
 func (s *Service) Replan() {
 	for _, l := range s.lanes {
-		l.anew.Store(true)
-		l.rouse()
+		l.reload()
+	}
+	select {
+	case s.replanned <- struct{}{}:
+	default:
 	}
 }
 
@@ -185,46 +190,56 @@ func (s *Service) SentFail() int64 { return s.sentFail.Load() }
 // outcome could not be recorded before leaving: that message will be repeated,
 // and recognisable as a repeat.
 func (s *Service) Run(ctx context.Context) error {
-	lanes := slices.Clone(s.lanes)
-	var waits sync.WaitGroup
-	defer waits.Wait()
-	errs := make(chan error, len(lanes))
-	for !s.prepare(ctx, &lanes) {
-		if sleep(ctx, outboxRetryMax, nil); ctx.Err() != nil {
-			return nil
-		}
-	}
-	for _, l := range lanes {
-		waits.Go(func() {
+	var (
+		lanes sync.WaitGroup
+		mu    sync.Mutex
+		all   []error // under mu
+	)
+	start := func(l *lane) {
+		lanes.Go(func() {
 			if err := l.run(ctx); err != nil {
-				errs <- err
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, err)
 			}
 		})
 	}
-	waits.Wait()
-	close(errs)
-	var all []error
-	for err := range errs {
-		all = append(all, err)
+	for _, l := range s.lanes {
+		start(l)
 	}
+	s.adopt(ctx, start)
+	lanes.Wait()
 	return errors.Join(all...)
 }
 
-// prepare adds a lane for webhooks that something waits for and that nobody
-// knows any more.
-func (s *Service) prepare(ctx context.Context, lanes *[]*lane) bool {
-	pending, err := s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
-	if err != nil {
-		if ctx.Err() == nil {
-			s.cfg.Logger.Error("outbox not ready", "error", err)
+// adopt starts a lane for each webhook that something waits for and that
+// nobody knows any more: at first, and when such a row is tried again. It
+// returns when ctx has ended.
+func (s *Service) adopt(ctx context.Context, start func(*lane)) {
+	var adopted []*lane
+	for ctx.Err() == nil {
+		pending, err := s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.cfg.Logger.Error("outbox not ready", "error", err)
+			}
+			sleep(ctx, outboxRetryMax, nil)
+			continue
 		}
-		return false
-	}
-	for _, a := range pending {
-		gone := a.Lane()
-		if !slices.ContainsFunc(s.lanes, func(l *lane) bool { return l.route.Lane == gone }) {
-			*lanes = append(*lanes, newLane(s, Route{Lane: gone}))
+		for _, l := range adopted {
+			l.reload()
+		}
+		for _, a := range pending {
+			gone := func(l *lane) bool { return l.route.Lane == a.Lane() }
+			if !slices.ContainsFunc(s.lanes, gone) && !slices.ContainsFunc(adopted, gone) {
+				l := newLane(s, Route{Lane: a.Lane()})
+				adopted = append(adopted, l)
+				start(l)
+			}
+		}
+		select {
+		case <-s.replanned:
+		case <-ctx.Done():
 		}
 	}
-	return true
 }
