@@ -256,6 +256,31 @@ routes:
 	}
 }
 
+// TestEscalation_RetryOfWhatIsGone: what is tried again for a webhook that has
+// left the file says so, and does not wait for ever.
+func TestEscalation_RetryOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
+	defer server.Close()
+	file := func(noc string) []string {
+		return append(routesFile(t, "contacts:\n  noc: "+noc+"\nroutes:\n  - {severity: error, contacts: noc}\n"), "--webhook-allow", "127.0.0.0/8")
+	}
+	start := options{dir: t.TempDir(), args: file("{webhook: {kind: generic, url: '" + server.URL + "', name: tickets}}")}
+	p := startHub(t, start)
+	id := dialDevice(t, p).Ask(`{"source":"ups-1","severity":"critical","message":"On battery"}`).EventID
+	alert := rowsAre(t, p, id, 20*time.Second, "failed")[0].ID
+	p.Stop(10 * time.Second)
+
+	start.args = file("{email: noc@example.net}")
+	p = startHub(t, start)
+	if status := p.postJSON(fmt.Sprintf("/api/alerts/%d/retry", alert), `{"by":"ana"}`, nil); status != http.StatusOK {
+		t.Errorf("retry: %d", status)
+	}
+	if row := rowsAre(t, p, id, 20*time.Second, "skipped")[0]; row.Detail != "the contact noc has no webhook tickets any more" {
+		t.Errorf("row %+v", row)
+	}
+}
+
 // TestNotifyTest: the command tells of every address of a contact what the
 // other side said, and stores nothing.
 func TestNotifyTest(t *testing.T) {

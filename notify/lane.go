@@ -97,6 +97,12 @@ func (l *lane) rouse() {
 	}
 }
 
+// reload has the lane look at the outbox anew.
+func (l *lane) reload() {
+	l.anew.Store(true)
+	l.rouse()
+}
+
 func (l *lane) run(ctx context.Context) error {
 	defer l.closeSender()
 	for ctx.Err() == nil {
@@ -263,16 +269,21 @@ func (l *lane) finish(ctx context.Context) error {
 	if err == nil && l.ofDigest && alert.Status != models.EmailPending && alert.Status != models.EmailCancelled {
 		l.settling = &alert
 	}
-	if err == nil && alert.Status == models.EmailFailed && l.cfg.Failed != nil {
-		l.cfg.Failed(alert)
+	if err == nil && alert.Status == models.EmailFailed {
+		l.failed(alert)
 	}
-	switch u.Status {
-	case models.EmailSent:
+	if u.Status == models.EmailSent {
 		l.ended(l.route.Channel).sent.Add(1)
-	case models.EmailFailed:
-		l.ended(l.route.Channel).failed.Add(1)
 	}
 	return nil
+}
+
+// failed notes a message that has ended as failed.
+func (l *lane) failed(a models.EmailAlert) {
+	l.ended(l.route.Channel).failed.Add(1)
+	if l.cfg.Failed != nil {
+		l.cfg.Failed(a)
+	}
 }
 
 func (l *lane) now() time.Time { return l.cfg.Now().UTC() }

@@ -338,6 +338,20 @@ func TestFailing_Bounds(t *testing.T) {
 	})
 }
 
+// Many messages to one contact that fail together hide no other contact's.
+func TestFailing_Many(t *testing.T) {
+	bubble(t, func(t *testing.T, b *world) {
+		b.start()
+		for range 2 * maxFailed {
+			b.w.Failed(b.report("sw-1", nocMail, models.EmailFailed, "550 no such user"))
+		}
+		b.w.Failed(b.report("sw-1", models.Address{Contact: "on-call", Channel: models.DeliveryWebhook, Recipient: "ntfy"}, models.EmailFailed, "410 gone"))
+		synctest.Wait()
+		b.expectTold("at once", fmt.Sprintf(mailFailed, "00:00"),
+			"Message to webhook ntfy of on-call failed at 00:00 UTC: 410 gone -> noc/noc@example.net noc/slack")
+	})
+}
+
 // Who was told that a lane is paused is not told of messages that fail of age.
 func TestFailing_AgeInAPause(t *testing.T) {
 	bubble(t, func(t *testing.T, b *world) {
