@@ -218,6 +218,14 @@ routes:
 	if _, page := refusing.get("/"); !strings.Contains(page, "ticket system") || !strings.Contains(page, "is paused since") {
 		t.Error("the panel does not say that the webhook delivers nothing")
 	}
+	if r := refusing.ready(); r.Status != 200 || len(r.Pauses) != 1 || r.Pauses[0].Contact != "tickets" || r.Pauses[0].Recipient != "ticket system" ||
+		!strings.Contains(r.Pauses[0].Reason, "--webhook-allow") || r.Email != "" {
+		t.Errorf("/readyz: %+v", r)
+	}
+	if refusing.metric(`alerthub_delivery_paused{channel="webhook"}`) != 1 || refusing.metric(`alerthub_delivery_paused{channel="email"}`) != 0 ||
+		refusing.metric(`alerthub_outbox_webhooks{status="pending"}`) != 1 {
+		t.Error("/metrics does not tell that the webhook is paused and holds a message")
+	}
 	refusing.Stop(10 * time.Second)
 
 	p := startHub(t, options{env: env, args: append(slices.Clone(args), "--webhook-allow", "127.0.0.0/8")})
@@ -238,10 +246,38 @@ routes:
 	if p.getJSON("/api/stats", &stats); stats.Webhook["sent"] != 1 || stats.Email["sent"] != 0 {
 		t.Errorf("stats %+v", stats)
 	}
+	if p.metric(`alerthub_webhooks_finished_total{outcome="sent"}`) != 1 || p.metric(`alerthub_delivery_paused{channel="webhook"}`) != 0 {
+		t.Error("/metrics does not tell what was delivered")
+	}
 	for _, hub := range []*process{refusing, p} {
 		if log := hub.log.Tail(1000); strings.Contains(log, "very-secret-path") || strings.Contains(log, r.secret) {
 			t.Errorf("a secret is in the log:\n%s", log)
 		}
+	}
+}
+
+// TestEscalation_RetryOfWhatIsGone: what is tried again for a webhook that has
+// left the file says so, and does not wait for ever.
+func TestEscalation_RetryOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
+	defer server.Close()
+	file := func(noc string) []string {
+		return append(routesFile(t, "contacts:\n  noc: "+noc+"\nroutes:\n  - {severity: error, contacts: noc}\n"), "--webhook-allow", "127.0.0.0/8")
+	}
+	start := options{dir: t.TempDir(), args: file("{webhook: {kind: generic, url: '" + server.URL + "', name: tickets}}")}
+	p := startHub(t, start)
+	id := dialDevice(t, p).Ask(`{"source":"ups-1","severity":"critical","message":"On battery"}`).EventID
+	alert := rowsAre(t, p, id, 20*time.Second, "failed")[0].ID
+	p.Stop(10 * time.Second)
+
+	start.args = file("{email: noc@example.net}")
+	p = startHub(t, start)
+	if status := p.postJSON(fmt.Sprintf("/api/alerts/%d/retry", alert), `{"by":"ana"}`, nil); status != http.StatusOK {
+		t.Errorf("retry: %d", status)
+	}
+	if row := rowsAre(t, p, id, 20*time.Second, "skipped")[0]; row.Detail != "the contact noc has no webhook tickets any more" {
+		t.Errorf("row %+v", row)
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"mime"
+	"net/http"
 	"net/mail"
 	"slices"
 	"strings"
@@ -332,6 +333,38 @@ func TestMail_NotConfiguredIsSkippedAndSaid(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMail_NotConfiguredAnyMore: mails that still wait then are skipped as new
+// ones are, and so is one that is tried again.
+func TestMail_NotConfiguredAnyMore(t *testing.T) {
+	t.Parallel()
+	server := newMailServer(t, false)
+	server.rcpt = func(string) error {
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such mailbox here"}
+	}
+	server.Start()
+	start := options{dir: t.TempDir(), env: server.Settings("ops@example.net"), args: impatient}
+	p := startHub(t, start)
+	failed := dialDevice(t, p).Ask(`{"source":"s","severity":"error","message":"m"}`)
+	alert := rowsAre(t, p, failed.EventID, 20*time.Second, "failed")[0].ID
+	server.Stop()
+	waiting := dialDevice(t, p).Ask(`{"source":"s","severity":"error","message":"m"}`)
+	rowsAre(t, p, waiting.EventID, 20*time.Second, "pending")
+	p.Stop(20 * time.Second)
+
+	start.env = []string{"SMTP_TO=ops@example.net", "SMTP_FROM=hub@example.net"}
+	p = startHub(t, start)
+	const detail = "email is not configured: SMTP_HOST not set"
+	if rows := rowsAre(t, p, waiting.EventID, 20*time.Second, "skipped"); rows[0].Detail != detail {
+		t.Errorf("row %+v", rows[0])
+	}
+	if status := p.postJSON(fmt.Sprintf("/api/alerts/%d/retry", alert), `{"by":"ana"}`, nil); status != http.StatusOK {
+		t.Errorf("retry: %d", status)
+	}
+	if rows := rowsAre(t, p, failed.EventID, 20*time.Second, "skipped"); rows[0].Detail != detail {
+		t.Errorf("row %+v", rows[0])
 	}
 }
 

@@ -160,6 +160,7 @@ type ready struct {
 	Ready   bool   `json:"ready"`
 	Storage string `json:"storage"`
 	Email   string `json:"email"`
+	Pauses  []struct{ Channel, Contact, Recipient, Reason string }
 }
 
 func (p *process) ready() ready {

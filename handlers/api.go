@@ -187,9 +187,24 @@ func (h *Handler) getReady(c echo.Context) error {
 	if health.Storage != "" {
 		status = http.StatusServiceUnavailable
 	}
+	var pauses []pause
+	for _, p := range health.Pauses {
+		pauses = append(pauses, pause{p.Channel, p.Contact, p.Recipient, p.Reason, models.FormatTime(p.Since)})
+	}
 	return answerJSON(c, status, echo.MIMEApplicationJSON, struct {
-		Ready   bool   `json:"ready"`
-		Storage string `json:"storage,omitempty"`
-		Email   string `json:"email,omitempty"`
-	}{health.Storage == "", health.Storage, health.Email})
+		Ready   bool    `json:"ready"`
+		Storage string  `json:"storage,omitempty"`
+		Email   string  `json:"email,omitempty"`
+		Pauses  []pause `json:"pauses,omitempty"`
+	}{health.Storage == "", health.Storage, health.Email, pauses})
+}
+
+// pause is a way of delivery that delivers nothing now: all mails, or one
+// webhook of a contact.
+type pause struct {
+	Channel   string `json:"channel"`
+	Contact   string `json:"contact,omitempty"`
+	Recipient string `json:"recipient,omitempty"`
+	Reason    string `json:"reason"`
+	Since     string `json:"since"`
 }

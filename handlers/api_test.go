@@ -190,7 +190,15 @@ func TestProbes(t *testing.T) {
 		"ready":                     {"/readyz", models.Health{}, 200, `{"ready":true}`},
 		"not ready":                 {"/readyz", models.Health{Storage: "disk full"}, 503, `{"ready":false,"storage":"disk full"}`},
 		"ready without mail":        {"/readyz", models.Health{Email: "login refused"}, 200, `{"ready":true,"email":"login refused"}`},
-		"metrics":                   {"/metrics", models.Health{}, 200, "alerthub_up 1\n"},
+		"ready with a pause": {
+			"/readyz", models.Health{Pauses: []models.Pause{
+				{Lane: models.Lane{Channel: models.DeliveryWebhook, Contact: "noc", Recipient: "slack"}, Reason: "403 Forbidden", Since: time.Date(2026, 3, 1, 2, 3, 4, 5000, time.UTC)},
+				{Lane: models.Lane{Channel: models.DeliveryEmail}, Reason: "login refused"},
+			}}, 200,
+			`{"ready":true,"pauses":[{"channel":"webhook","contact":"noc","recipient":"slack","reason":"403 Forbidden","since":"2026-03-01T02:03:04.000005Z"},` +
+				`{"channel":"email","reason":"login refused","since":"0001-01-01T00:00:00.000000Z"}]}`,
+		},
+		"metrics": {"/metrics", models.Health{}, 200, "alerthub_up 1\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -222,7 +222,10 @@ func exchanges() []exchange {
 		{method: "GET", target: "/api/openapi.yaml", status: 200},
 		{method: "GET", target: "/healthz", svc: unavailable, status: 200},
 		{method: "GET", target: "/readyz", status: 200},
-		{method: "GET", target: "/readyz", svc: &fakeService{health: models.Health{Email: "paused"}}, status: 200},
+		{method: "GET", target: "/readyz", svc: &fakeService{health: models.Health{Email: "paused", Pauses: []models.Pause{
+			{Lane: models.Lane{Channel: models.DeliveryEmail}, Reason: "paused", Since: time.Unix(0, 0)},
+			{Lane: models.Lane{Channel: models.DeliveryWebhook, Contact: "noc", Recipient: "slack"}, Reason: "404", Since: time.Unix(0, 0)},
+		}}}, status: 200},
 		{method: "GET", target: "/readyz", svc: unavailable, status: 503},
 		{method: "GET", target: "/metrics", status: 200},
 	}

@@ -79,7 +79,7 @@ const (
 // error of every sender, but for a context that was cancelled.
 type Fault struct {
 	Server     bool          // the other side as a whole, and so every message to it; otherwise this message alone
-	Permanent  bool          // of a message: trying again cannot help
+	Permanent  bool          // of a message: trying again cannot help; with Server it is one of the two, which other messages show
 	RetryAfter time.Duration // what the other side asks for; 0 when it does not
 	Words      string        // for people: the stage, and the other side's code and words, without secrets
 }

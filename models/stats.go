@@ -26,11 +26,12 @@ type ProcessCounters struct {
 	EmailSentFail int64 // emails that ended as failed
 }
 
-// Pause is a channel that delivers nothing for now.
+// Pause is a channel that delivers nothing for now: it waits for the other
+// side, or tries and nothing was taken for minutes.
 type Pause struct {
 	Lane
 	Reason string    // the other side's words
-	Since  time.Time // when it began
+	Since  time.Time // of the first fault after which nothing was taken
 }
 
 // Health is what is wrong now; the zero value is healthy.

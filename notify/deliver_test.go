@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"alerthub/models"
+	"alerthub/notify"
 )
 
 func to(recipient string) models.NewAlert { return models.NewAlert{Recipient: recipient} }
@@ -251,6 +253,77 @@ func TestRun_SkipsWhoseContactIsGone(t *testing.T) {
 	})
 }
 
+// Mails that still wait when no mail server is configured any more, or are
+// tried again then, end as new ones begin.
+func TestRun_SkipsWhatNothingIsSentBy(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.contacts = limited()
+		b.server.does(func(_ context.Context, n models.Notice) (string, error) {
+			if n.Alert.Recipient == "gone@example.net" {
+				return "", never
+			}
+			return "", later
+		})
+		b.start()
+		b.add("sw-1", models.SeverityError, to("gone@example.net"))
+		b.many(models.SeverityError, "sw-1", "sw-1", "sw-1") // one alone, two in a digest
+		pass(6 * time.Minute)
+		b.many(models.SeverityError, "sw-1") // waits for the next
+		b.stop()
+		if got := b.counts(); got != "failed 1, pending 4" {
+			t.Fatal(got)
+		}
+		tries := len(b.server.tried())
+		b.cfg.Routes = []notify.Route{{Lane: models.Lane{Channel: models.DeliveryEmail}, Why: "email is not configured: SMTP_HOST not set"}}
+		b.start()
+		if _, err := b.Retry(t.Context(), 1, models.Ack{By: "ana", At: b.now()}); err != nil {
+			t.Fatal(err)
+		}
+		b.service.Replan()
+		pass(15 * time.Minute)
+		for id := range int64(5) {
+			if a := b.row(id + 1); a.Status != models.EmailSkipped || a.Detail != "email is not configured: SMTP_HOST not set" {
+				t.Errorf("row %+v", a)
+			}
+		}
+		if n := len(b.server.tried()); n != tries {
+			t.Errorf("%d more tries", n-tries)
+		}
+	})
+}
+
+// What is tried again for a webhook that nobody knows any more is skipped, time
+// and again, and with all of its digest.
+func TestRun_SkipsARetryOfAWebhookThatIsGone(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.contacts = map[string]models.Contact{"noc": {Limits: models.DefaultLimits()}}
+		b.hook.says(never)
+		b.start()
+		for range 3 { // one alone, and two in a digest
+			b.add("sw-1", models.SeverityError, models.NewAlert{Contact: "noc", Channel: models.DeliveryWebhook, Recipient: "slack"})
+		}
+		pass(6 * time.Minute)
+		if got := b.row(3); got.Status != models.EmailFailed || b.row(2).MailID != 3 {
+			t.Fatalf("row %+v", got)
+		}
+		b.stop()
+		b.cfg.Routes = b.cfg.Routes[:1]
+		b.start()
+		for _, id := range []int64{1, 2} {
+			if _, err := b.Retry(t.Context(), id, models.Ack{By: "ana", At: b.now()}); err != nil {
+				t.Fatal(err)
+			}
+			b.service.Replan()
+			pass(time.Second)
+		}
+		for id := range int64(3) {
+			if a := b.row(id + 1); a.Status != models.EmailSkipped || a.Detail != "the contact noc has no webhook slack any more" {
+				t.Errorf("row %+v", a)
+			}
+		}
+	})
+}
+
 // Who cancels a message that is on its way has cancelled it, whatever the
 // server then says, unless it took it.
 func TestRun_CancelledOnItsWay(t *testing.T) {
@@ -316,6 +389,66 @@ func TestRun_ReleasesWhatACrashLeft(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A disk that was full while a large digest was gathered, or one cancelled,
+// leaves nothing behind either: the next digest tells of all.
+func TestRun_ReleasesWhatAFaultLeft(t *testing.T) {
+	full := func(b *bench, trigger string) (free func()) {
+		db, err := sql.Open("sqlite", filepath.Join(b.dir, "alerthub.db"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Cleanup(func() { db.Close() })
+		exec := func(statement string) {
+			if _, err := db.Exec(statement); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		exec("CREATE TRIGGER full BEFORE UPDATE ON email_alerts WHEN " + trigger + " BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+		return func() { exec("DROP TRIGGER full") }
+	}
+	t.Run("half gathered", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *bench) {
+			b.contacts = limited()
+			b.start()
+			begin := time.Now()
+			b.many(models.SeverityError, slices.Repeat([]string{"sw-1"}, 601)...)
+			free := full(b, "NEW.claim = 'gathered'")
+			pass(4 * time.Minute)
+			b.add("sw-2", models.SeverityError)
+			pass(2 * time.Minute)
+			b.add("sw-2", models.SeverityError) // newer than what was to carry the digest
+			free()
+			pass(12 * time.Minute)
+			if got := b.counts(); got != "sent 4, digested 599" {
+				t.Errorf("%s: %q", got, b.server.told(begin))
+			}
+		})
+	})
+	t.Run("half cancelled", func(t *testing.T) {
+		bubble(t, func(t *testing.T, b *bench) {
+			b.contacts = limited()
+			b.start()
+			begin := time.Now()
+			b.many(models.SeverityError, "sw-1", "sw-2")
+			pass(time.Minute)
+			b.server.says(later)
+			b.many(models.SeverityError, "sw-1", "sw-1", "sw-2") // a digest, carried by that of sw-2
+			pass(5 * time.Minute)
+			free := full(b, "NEW.mail_id IS NULL")
+			if n, err := b.Cancel(t.Context(), models.Cancellation{Source: "sw-2"}, models.Ack{By: "ana", At: b.now()}); n != 1 || !errors.Is(err, models.ErrUnavailable) {
+				t.Fatalf("cancelled %d, %v", n, err)
+			}
+			free()
+			b.server.says(nil)
+			b.service.Replan()
+			pass(10 * time.Minute)
+			if got := b.counts(); got != "sent 3, digested 1, cancelled 1" {
+				t.Errorf("%s: %q", got, b.server.told(begin))
+			}
+		})
+	})
 }
 
 func TestRun_ShutdownLeavesTheCutRowAsItWas(t *testing.T) {

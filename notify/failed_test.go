@@ -3,6 +3,7 @@ package notify_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,4 +42,57 @@ func TestRun_TellsOfFailedMessages(t *testing.T) {
 			t.Errorf("told (-stored +told):\n%s", diff)
 		}
 	})
+}
+
+func TestFinished_ByChannel(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.hook.does(func(_ context.Context, n models.Notice) (string, error) {
+			if n.Event.Source == "sw-2" {
+				return "", never
+			}
+			return "200 OK", nil
+		})
+		b.start()
+		for _, source := range []string{"sw-1", "sw-2", "sw-3"} {
+			b.add(source, models.SeverityError, b.chat(), to("ops@example.net"))
+		}
+		pass(0)
+		sent, failed := b.service.Finished(models.DeliveryWebhook)
+		mails, mailsFailed := b.service.Finished(models.DeliveryEmail)
+		if sent != 2 || failed != 1 || mails != 3 || mailsFailed != 0 {
+			t.Errorf("%d webhooks were sent, %d failed; %d mails, %d", sent, failed, mails, mailsFailed)
+		}
+	})
+}
+
+// So it is of messages that were never tried, since they got too old: in a
+// pause, or while the hub did not run.
+func TestRun_TellsOfMessagesThatGotTooOld(t *testing.T) {
+	for name, test := range map[string]func(b *bench){
+		"in a pause": func(b *bench) {
+			b.server.says(refused)
+			b.start()
+			b.add("sw-1", models.SeverityError)
+			b.add("sw-2", models.SeverityError)
+			pass(25 * time.Hour)
+		},
+		"while the hub did not run": func(b *bench) {
+			b.add("sw-1", models.SeverityError)
+			b.add("sw-2", models.SeverityError)
+			pass(25 * time.Hour)
+			b.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				told := map[int64]models.EmailAlert{}
+				b.cfg.Failed = func(a models.EmailAlert) { told[a.ID] = a }
+				test(b)
+				want := map[int64]models.EmailAlert{1: b.row(1), 2: b.row(2)}
+				if diff := cmp.Diff(want, told); diff != "" || b.counts() != "failed 2" || b.service.SentFail() != 2 {
+					t.Errorf("%s; told (-stored +told):\n%s", b.counts(), diff)
+				}
+			})
+		})
+	}
 }

@@ -30,12 +30,24 @@ const (
 	// marksPerPause bounds how many waiting rows are told the reason of one
 	// pause, so that a long outage does not become a load on the disk.
 	marksPerPause = 256
+	// standBack is how much later than others a refused message is tried again
+	// after a pause.
+	standBack = time.Second
+	// failingAfter is how long a lane from which nothing was taken may go on
+	// before it counts as paused.
+	failingAfter = 5 * time.Minute
 	// waitsFlush is how long the reason why rows wait may be unwritten.
 	waitsFlush = time.Second
 )
 
 // outboxReason is what people are told; the outbox's own words may hold paths.
 const outboxReason = "the outbox cannot be read or written"
+
+// trouble is a pause, told from a time on; zero for at once.
+type trouble struct {
+	models.Pause
+	from time.Time
+}
 
 // lane delivers what goes one way.
 type lane struct {
@@ -45,7 +57,7 @@ type lane struct {
 
 	wake   chan struct{} // holds one: a second wake says nothing new
 	anew   atomic.Bool   // what is known of the outbox is not true any more
-	paused atomic.Pointer[models.Pause]
+	paused atomic.Pointer[trouble]
 
 	// All below belongs to the goroutine of run.
 
@@ -61,9 +73,10 @@ type lane struct {
 	waits     []models.Decision // that are not written yet
 	writeBy   time.Time         // when they will be
 	pauses    int               // in a row
-	pausedAt  time.Time         // when the first of them began
 	until     time.Time         // of the pause
-	reason    string            // of the last pause; "" once the other side works
+	since     time.Time         // of the first fault after which nothing was taken; zero for none
+	reason    string            // of the last one
+	refused   map[int64]bool    // rows refused for themselves or for all, and whether another one was taken since
 	marks     int               // rows that may still be told of this pause
 	marked    int64             // rows up to this id were told
 	aged      int64             // rows up to this id failed of old age
@@ -72,7 +85,7 @@ type lane struct {
 
 func newLane(s *Service, r Route) *lane {
 	return &lane{
-		Service: s, route: r, wake: make(chan struct{}, 1),
+		Service: s, route: r, wake: make(chan struct{}, 1), refused: map[int64]bool{},
 		log: s.cfg.Logger.With("channel", r.Channel, "recipient", r.Recipient),
 	}
 }
@@ -82,6 +95,12 @@ func (l *lane) rouse() {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// reload has the lane look at the outbox anew.
+func (l *lane) reload() {
+	l.anew.Store(true)
+	l.rouse()
 }
 
 func (l *lane) run(ctx context.Context) error {
@@ -138,8 +157,8 @@ func (l *lane) step(ctx context.Context) (time.Duration, error) {
 		return l.waitOut(ctx, now)
 	}
 	if l.pauses > 0 || now.Sub(l.plannedAt) < planEvery {
-		// After a pause one message finds out whether the other side works
-		// again, before any other is decided about. And while messages go out
+		// After a pause one message that was not refused before finds out whether
+		// the other side works again, before any other is decided about. And while messages go out
 		// one after the other, each is not held up by what comes meanwhile.
 		if tried, _, err := l.deliverDue(ctx, now); tried || err != nil {
 			return 0, err
@@ -250,18 +269,21 @@ func (l *lane) finish(ctx context.Context) error {
 	if err == nil && l.ofDigest && alert.Status != models.EmailPending && alert.Status != models.EmailCancelled {
 		l.settling = &alert
 	}
-	if err == nil && alert.Status == models.EmailFailed && l.cfg.Failed != nil {
-		l.cfg.Failed(alert)
+	if err == nil && alert.Status == models.EmailFailed {
+		l.failed(alert)
 	}
-	if l.route.Channel == models.DeliveryEmail {
-		switch u.Status {
-		case models.EmailSent:
-			l.sentOK.Add(1)
-		case models.EmailFailed:
-			l.sentFail.Add(1)
-		}
+	if u.Status == models.EmailSent {
+		l.ended(l.route.Channel).sent.Add(1)
 	}
 	return nil
+}
+
+// failed notes a message that has ended as failed.
+func (l *lane) failed(a models.EmailAlert) {
+	l.ended(l.route.Channel).failed.Add(1)
+	if l.cfg.Failed != nil {
+		l.cfg.Failed(a)
+	}
 }
 
 func (l *lane) now() time.Time { return l.cfg.Now().UTC() }

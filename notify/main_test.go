@@ -64,12 +64,11 @@ func (o *outbox) Waiting(ctx context.Context, lane models.Lane, after int64, lim
 	return o.Store.Waiting(ctx, lane, after, limit)
 }
 
-func (o *outbox) Decide(ctx context.Context, now time.Time, list []models.Decision) error {
+func (o *outbox) Decide(ctx context.Context, now time.Time, list []models.Decision) ([]models.EmailAlert, error) {
 	if err := o.fault(); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := o.Store.Decide(ctx, now, list)
-	return err
+	return o.Store.Decide(ctx, now, list)
 }
 
 func (o *outbox) Settle(ctx context.Context, carrier models.EmailAlert) (bool, error) {

@@ -28,12 +28,12 @@ type Outbox interface {
 	OldestWaiting(ctx context.Context, lane models.Lane) (id int64, err error)
 	PendingAddresses(ctx context.Context, channel string) ([]models.Address, error)
 	Told(ctx context.Context, lane models.Lane, since time.Time) ([]models.Told, error)
-	Decide(ctx context.Context, now time.Time, decisions []models.Decision) error
+	Decide(ctx context.Context, now time.Time, decisions []models.Decision) (changed []models.EmailAlert, err error)
 	Gather(ctx context.Context, g models.Gathering, now time.Time) (carrier int64, err error)
 	Due(ctx context.Context, lane models.Lane, now time.Time) (n models.Notice, ok bool, wait time.Duration, err error)
 	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
 	Settle(ctx context.Context, carrier models.EmailAlert) (more bool, err error)
-	Unsettled(ctx context.Context) ([]models.EmailAlert, error)
+	Unsettled(ctx context.Context, lane models.Lane) ([]models.EmailAlert, error)
 	Release(ctx context.Context, carrier int64) error
 }
 
@@ -48,7 +48,8 @@ type Sender interface {
 // Route is a lane and who delivers it.
 type Route struct {
 	models.Lane
-	Sender Sender
+	Sender Sender // nil for nobody: what is pending is skipped
+	Why    string // there is no Sender; "" for a webhook that nobody knows
 }
 
 // Config says whom the outbox is delivered by and how patient it is. Every
@@ -60,9 +61,9 @@ type Config struct {
 	// false for one that is not known any more, whose rows are skipped.
 	Contact func(name string) (models.Contact, bool)
 
-	// Failed, if set, is told of each message that an attempt ended as failed,
-	// after that was recorded: the row that carries it. It is called by the
-	// lanes, concurrently, and must not block.
+	// Failed, if set, is told of each message that ended as failed, after that
+	// was recorded: the row that carries it, or one that was never tried since it
+	// got too old. It is called by the lanes, concurrently, and must not block.
 	Failed func(models.EmailAlert)
 
 	AttemptTimeout time.Duration // the longest one attempt may take: 30 s
@@ -120,22 +121,37 @@ type Service struct {
 	cfg    Config
 	lanes  []*lane
 
-	sentOK, sentFail atomic.Int64 // of mails
+	replanned chan struct{} // holds one: adopt looks again
+
+	mails, hooks ended
+}
+
+// ended counts the messages of a channel that ended.
+type ended struct{ sent, failed atomic.Int64 }
+
+func (s *Service) ended(channel string) *ended {
+	if channel == models.DeliveryEmail {
+		return &s.mails
+	}
+	return &s.hooks
 }
 
 // New makes a service that takes alerts from outbox. It starts nothing.
 func New(outbox Outbox, cfg Config) *Service {
-	s := &Service{outbox: outbox, cfg: cfg.withDefaults()}
+	s := &Service{outbox: outbox, cfg: cfg.withDefaults(), replanned: make(chan struct{}, 1)}
 	for _, r := range s.cfg.Routes {
 		s.lanes = append(s.lanes, newLane(s, r))
 	}
 	return s
 }
 
-// Wake says that there may be a new alert. It never blocks.
+// Wake says that there may be a new alert. It never blocks. Lanes without a
+// sender are left alone: nothing is born for them.
 func (s *Service) Wake() {
 	for _, l := range s.lanes {
-		l.rouse()
+		if l.route.Sender != nil {
+			l.rouse()
+		}
 	}
 }
 
@@ -143,17 +159,21 @@ func (s *Service) Wake() {
 // never blocks.
 func (s *Service) Replan() {
 	for _, l := range s.lanes {
-		l.anew.Store(true)
-		l.rouse()
+		l.reload()
+	}
+	select {
+	case s.replanned <- struct{}{}:
+	default:
 	}
 }
 
-// Pauses tells which lanes deliver nothing now, and why.
+// Pauses tells which lanes deliver nothing now, and why: those that pause, and
+// those from which nothing was taken for minutes.
 func (s *Service) Pauses() []models.Pause {
 	var list []models.Pause
 	for _, l := range s.lanes {
-		if p := l.paused.Load(); p != nil {
-			list = append(list, *p)
+		if p := l.paused.Load(); p != nil && !l.now().Before(p.from) {
+			list = append(list, p.Pause)
 		}
 	}
 	return list
@@ -170,84 +190,74 @@ func (s *Service) Paused() string {
 	return ""
 }
 
+// Finished counts the messages of a channel that the other side took since
+// New, and those that ended as failed.
+func (s *Service) Finished(channel string) (sent, failed int64) {
+	e := s.ended(channel)
+	return e.sent.Load(), e.failed.Load()
+}
+
 // SentOK counts the mails that a server took since New.
-func (s *Service) SentOK() int64 { return s.sentOK.Load() }
+func (s *Service) SentOK() int64 { return s.mails.sent.Load() }
 
 // SentFail counts the mails that ended as failed since New.
-func (s *Service) SentFail() int64 { return s.sentFail.Load() }
+func (s *Service) SentFail() int64 { return s.mails.failed.Load() }
 
 // Run delivers until ctx ends, and is called once. Attempts in flight then end
 // within a moment and their rows stay as they were. The only error is that an
 // outcome could not be recorded before leaving: that message will be repeated,
 // and recognisable as a repeat.
 func (s *Service) Run(ctx context.Context) error {
-	lanes := slices.Clone(s.lanes)
-	var waits sync.WaitGroup
-	defer waits.Wait()
-	errs := make(chan error, len(lanes))
-	for !s.prepare(ctx, &lanes) {
-		if sleep(ctx, outboxRetryMax, nil); ctx.Err() != nil {
-			return nil
-		}
-	}
-	for _, l := range lanes {
-		waits.Go(func() {
+	var (
+		lanes sync.WaitGroup
+		mu    sync.Mutex
+		all   []error // under mu
+	)
+	start := func(l *lane) {
+		lanes.Go(func() {
 			if err := l.run(ctx); err != nil {
-				errs <- err
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, err)
 			}
 		})
 	}
-	waits.Wait()
-	close(errs)
-	var all []error
-	for err := range errs {
-		all = append(all, err)
+	for _, l := range s.lanes {
+		start(l)
 	}
+	s.adopt(ctx, start)
+	lanes.Wait()
 	return errors.Join(all...)
 }
 
-// prepare puts right what a crash has cut off, and adds a lane for webhooks
-// that something waits for and that nobody knows any more.
-func (s *Service) prepare(ctx context.Context, lanes *[]*lane) bool {
-	err := s.settle(ctx)
-	var pending []models.Address
-	if err == nil {
-		pending, err = s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			s.cfg.Logger.Error("outbox not ready", "error", err)
+// adopt starts a lane for each webhook that something waits for and that
+// nobody knows any more: at first, and when such a row is tried again. It
+// returns when ctx has ended.
+func (s *Service) adopt(ctx context.Context, start func(*lane)) {
+	var adopted []*lane
+	for ctx.Err() == nil {
+		pending, err := s.outbox.PendingAddresses(ctx, models.DeliveryWebhook)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.cfg.Logger.Error("outbox not ready", "error", err)
+			}
+			sleep(ctx, outboxRetryMax, nil)
+			continue
 		}
-		return false
-	}
-	for _, a := range pending {
-		gone := a.Lane()
-		if !slices.ContainsFunc(s.lanes, func(l *lane) bool { return l.route.Lane == gone }) {
-			*lanes = append(*lanes, newLane(s, Route{Lane: gone}))
+		for _, l := range adopted {
+			l.reload()
 		}
-	}
-	return true
-}
-
-// settle ends digests that were sent but not recorded as a whole, and lets
-// those wait again that were not gathered, or not cancelled, as a whole.
-func (s *Service) settle(ctx context.Context) error {
-	carriers, err := s.outbox.Unsettled(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range carriers {
-		switch {
-		case c.MailID != c.ID || c.Status == models.EmailCancelled:
-			err = s.outbox.Release(ctx, c.ID)
-		case c.Status != models.EmailPending:
-			for more := true; more && err == nil; {
-				more, err = s.outbox.Settle(ctx, c)
+		for _, a := range pending {
+			gone := func(l *lane) bool { return l.route.Lane == a.Lane() }
+			if !slices.ContainsFunc(s.lanes, gone) && !slices.ContainsFunc(adopted, gone) {
+				l := newLane(s, Route{Lane: a.Lane()})
+				adopted = append(adopted, l)
+				start(l)
 			}
 		}
-		if err != nil {
-			return err
+		select {
+		case <-s.replanned:
+		case <-ctx.Done():
 		}
 	}
-	return nil
 }

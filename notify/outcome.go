@@ -28,16 +28,69 @@ func (l *lane) deliver(ctx context.Context, n models.Notice) {
 		return
 	}
 	now := l.now()
-	var f *models.Fault
-	if errors.As(err, &f) && f.Server {
-		l.pause(now, f)
-	} else {
-		l.resume()
-	}
+	err = l.judge(a.ID, err)
+	l.follow(now, err)
 	u := l.outcome(a, words, err, now)
 	l.log.Info("delivery attempted", "alert", u.ID, "event", n.Event.ID,
 		"status", u.Status, "detail", u.Detail, "attempts", u.Attempts)
 	l.unfinished = &u
+}
+
+// judge decides whom a refusal concerns that may be about its message alone:
+// that message, if another one was taken since it was refused first. Until
+// then it is the other side.
+func (l *lane) judge(id int64, err error) error {
+	var f *models.Fault
+	switch {
+	case err == nil:
+		delete(l.refused, id)
+		for other := range l.refused {
+			l.refused[other] = true
+		}
+	case !errors.As(err, &f) || !f.Server || !f.Permanent:
+	case l.refused[id]:
+		delete(l.refused, id)
+		return &models.Fault{Permanent: true, Words: f.Words}
+	default:
+		l.refused[id] = false
+	}
+	return err
+}
+
+// follow notes what an attempt that ended at now with err says of the lane.
+func (l *lane) follow(now time.Time, err error) {
+	var f *models.Fault
+	switch known := errors.As(err, &f); {
+	case err == nil:
+		l.resume()
+		l.since, l.reason = time.Time{}, ""
+	case known && f.Server:
+		l.pause(now, f)
+	case known && f.Permanent: // it says nothing of other messages, but that a pause is over
+		if l.resume() {
+			l.since, l.reason = time.Time{}, ""
+		}
+	default:
+		l.resume()
+		l.fault(now, err.Error())
+	}
+	l.publish()
+}
+
+// fault notes why nothing was taken.
+func (l *lane) fault(now time.Time, reason string) {
+	if l.reason = reason; l.since.IsZero() {
+		l.since = now
+	}
+}
+
+// again is when a row is tried again after the pause: what was refused gives
+// way to all others, also to those that are not decided about yet.
+func (l *lane) again(id int64) time.Time {
+	if _, refused := l.refused[id]; refused {
+		return l.until.Add(standBack)
+	}
+	return l.until
 }
 
 // outcome is what an attempt that ended at now with err means for its row.
@@ -50,7 +103,7 @@ func (l *lane) outcome(a models.EmailAlert, words string, err error, now time.Ti
 	case !errors.As(err, &f):
 		f = &models.Fault{Words: err.Error()}
 	case f.Server:
-		return l.keep(a, attempts, f.Words, now, l.until)
+		return l.keep(a, attempts, f.Words, now, l.again(a.ID))
 	case f.Permanent:
 		return models.AlertUpdate{ID: a.ID, Status: models.EmailFailed, Detail: f.Words, Attempts: attempts, At: now}
 	}
@@ -96,7 +149,7 @@ func (l *lane) backoff(lo, hi time.Duration, n int) time.Duration {
 // pause stops the lane for a while because of the other side.
 func (l *lane) pause(now time.Time, f *models.Fault) {
 	if l.pauses++; l.pauses == 1 {
-		l.pausedAt, l.marked = now, l.planned
+		l.marked = l.planned
 	}
 	wait := max(l.backoff(l.cfg.PauseMin, l.cfg.PauseMax, l.pauses), f.RetryAfter)
 	// Whole microseconds, as rows have: whoever waits for the end of the pause is due at it.
@@ -104,28 +157,31 @@ func (l *lane) pause(now time.Time, f *models.Fault) {
 	if f.Words != l.reason {
 		l.log.Warn("delivery paused", "reason", f.Words, "for", wait)
 	}
-	l.reason = f.Words
-	l.publish()
+	l.fault(now, f.Words)
 }
 
-// resume notes that the other side came as far as a message.
-func (l *lane) resume() {
+// resume notes that the other side came as far as a message, and tells whether
+// that ends a pause.
+func (l *lane) resume() bool {
 	if l.pauses == 0 {
-		return
+		return false
 	}
 	l.log.Info("delivery resumed", "pauses", l.pauses)
-	l.pauses, l.until, l.reason = 0, time.Time{}, ""
-	l.publish()
+	l.pauses, l.until = 0, time.Time{}
+	return true
 }
 
 // publish makes Pauses tell the present state.
 func (l *lane) publish() {
-	p := models.Pause{Lane: l.route.Lane, Reason: l.reason, Since: l.pausedAt}
-	if l.outboxFaults > 0 {
+	p := trouble{Pause: models.Pause{Lane: l.route.Lane, Reason: l.reason, Since: l.since}}
+	switch {
+	case l.outboxFaults > 0:
 		p.Reason = outboxReason
-		if l.reason == "" {
+		if l.since.IsZero() {
 			p.Since = l.now()
 		}
+	case l.pauses == 0:
+		p.from = l.since.Add(failingAfter)
 	}
 	if p.Reason == "" {
 		l.paused.Store(nil)
@@ -148,7 +204,7 @@ func (l *lane) waitOut(ctx context.Context, now time.Time) (time.Duration, error
 			return 0, fmt.Errorf("read the outbox: %w", err)
 		} else if ok {
 			// Not tried, but its line on the panel tells why, and its age counts.
-			u := l.keep(n.Alert, n.Alert.Attempts, l.reason, now, l.until)
+			u := l.keep(n.Alert, n.Alert.Attempts, l.reason, now, l.again(n.Alert.ID))
 			l.marks--
 			l.unfinished, l.ofDigest = &u, n.Digest != nil
 			return 0, l.finish(ctx)

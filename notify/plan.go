@@ -10,8 +10,12 @@ import (
 	"alerthub/models"
 )
 
-// load learns from the outbox what was told and where the rows begin that wait.
+// load puts right what was cut off, and learns from the outbox what was told
+// and where the rows begin that wait.
 func (l *lane) load(ctx context.Context) error {
+	if err := l.settle(ctx); err != nil {
+		return err
+	}
 	oldest, err := l.outbox.OldestWaiting(ctx, l.route.Lane)
 	if err != nil {
 		return err
@@ -30,6 +34,29 @@ func (l *lane) load(ctx context.Context) error {
 	first := max(oldest-1, 0)
 	l.planned, l.marked, l.aged, l.agesAt = first, first, first, time.Time{}
 	l.waits, l.loaded = nil, true
+	return nil
+}
+
+// settle ends digests that were sent but not recorded as a whole, and lets
+// those wait again that were not gathered, or not cancelled, as a whole.
+func (l *lane) settle(ctx context.Context) error {
+	carriers, err := l.outbox.Unsettled(ctx, l.route.Lane)
+	if err != nil {
+		return err
+	}
+	for _, c := range carriers {
+		switch {
+		case c.MailID != c.ID || c.Status == models.EmailCancelled:
+			err = l.outbox.Release(ctx, c.ID)
+		case c.Status != models.EmailPending:
+			for more := true; more && err == nil; {
+				more, err = l.outbox.Settle(ctx, c)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -81,13 +108,14 @@ func (l *lane) plan(ctx context.Context, now time.Time) (more bool, err error) {
 
 func (l *lane) decide(ctx context.Context, now time.Time, decisions []models.Decision) error {
 	for part := range slices.Chunk(decisions, chunk) {
-		if err := l.outbox.Decide(ctx, now, part); err != nil {
+		changed, err := l.outbox.Decide(ctx, now, part)
+		if err != nil {
 			return fmt.Errorf("write the outbox: %w", err)
 		}
-	}
-	for _, d := range decisions {
-		if d.Status == models.EmailFailed && l.route.Channel == models.DeliveryEmail {
-			l.sentFail.Add(1)
+		for _, a := range changed {
+			if a.Status == models.EmailFailed {
+				l.failed(a)
+			}
 		}
 	}
 	return nil
@@ -99,6 +127,8 @@ func (l *lane) contact(a models.Address) (c models.Contact, why string) {
 	switch {
 	case !ok:
 		return c, fmt.Sprintf("the contact %s is not in the routes file any more", a.Contact)
+	case l.route.Why != "":
+		return c, l.route.Why
 	case l.route.Sender == nil:
 		return c, fmt.Sprintf("the contact %s has no webhook %s any more", a.Contact, a.Recipient)
 	}

@@ -73,11 +73,13 @@ func (s *Store) gathered(ctx context.Context, g models.Gathering, to int64) (ids
 	return ids, nil
 }
 
-// Release lets rows wait again that belong to a digest which is not sent.
+// Release lets rows wait again that belong to a digest which is not sent: its
+// carrier carries nothing yet, or was cancelled. Those of any other stay.
 func (s *Store) Release(ctx context.Context, carrier int64) error {
 	for left := int64(slice); left == slice; {
 		err := s.write(ctx, "release a digest", func(tx *gorm.DB, _ *tally) error {
-			done := tx.Exec("UPDATE email_alerts SET mail_id = NULL WHERE id IN (SELECT id FROM email_alerts WHERE mail_id = ? AND id <> ? AND status = 'pending' LIMIT ?)", carrier, carrier, slice)
+			done := tx.Exec(`UPDATE email_alerts SET mail_id = NULL WHERE id IN (SELECT id FROM email_alerts WHERE mail_id = ? AND id <> ? AND status = 'pending' LIMIT ?)
+				AND EXISTS (SELECT 1 FROM email_alerts WHERE id = ? AND (mail_id IS NOT id OR status = 'cancelled'))`, carrier, carrier, slice, carrier)
 			left = done.RowsAffected
 			return done.Error
 		})
@@ -114,13 +116,15 @@ func (s *Store) Settle(ctx context.Context, carrier models.EmailAlert) (changed 
 	return changed, len(rows) == slice, err
 }
 
-// Unsettled are the carriers of digests that rows still belong to which are
-// pending: of digests that are under way, and of those that a crash cut off.
-func (s *Store) Unsettled(ctx context.Context) ([]models.EmailAlert, error) {
+// Unsettled are the carriers of digests of a lane that rows still belong to
+// which are pending: of digests that are under way, and of those that a fault,
+// or the end of the process, cut off.
+func (s *Store) Unsettled(ctx context.Context, lane models.Lane) ([]models.EmailAlert, error) {
+	db := s.gormR.WithContext(ctx)
+	members := ofLane(db.Table("email_alerts INDEXED BY email_alerts_pending"), "", lane).
+		Select("mail_id").Where("status = 'pending' AND mail_id IS NOT NULL AND mail_id <> id")
 	var rows []alertRow
-	err := s.gormR.WithContext(ctx).Raw(`SELECT * FROM email_alerts WHERE id IN
-		(SELECT mail_id FROM email_alerts INDEXED BY email_alerts_pending WHERE status = 'pending' AND mail_id IS NOT NULL AND mail_id <> id)`).Scan(&rows).Error
-	if err != nil {
+	if err := db.Where("id IN (?)", members).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("read unsettled digests: %w", err)
 	}
 	return convert(rows, (*alertRow).alert)

@@ -111,7 +111,8 @@ func (s *Store) Cancel(ctx context.Context, sel models.Cancellation, by models.A
 		n += int64(len(rows))
 		for i := range rows {
 			if rows[i].MailID.Int64 == rows[i].ID {
-				if err := s.Release(ctx, rows[i].ID); err != nil {
+				// Also for a client that has left: nobody else would.
+				if err := s.Release(context.WithoutCancel(ctx), rows[i].ID); err != nil {
 					return n, err
 				}
 			}

@@ -164,12 +164,12 @@ func (t *tally) left(rows []alertRow) error {
 	return nil
 }
 
-// Due returns the message of a lane that is due first, the oldest of equals,
-// if that is not after now; its contact is left to be filled in. Otherwise ok is false and wait is the time until
+// Due returns the message of a lane that is due first, of equals the one with
+// the fewest attempts, then the oldest, if that is not after now; its contact is left to be filled in. Otherwise ok is false and wait is the time until
 // then; 0 when nothing is under way.
 func (s *Store) Due(ctx context.Context, lane models.Lane, now time.Time) (n models.Notice, ok bool, wait time.Duration, err error) {
 	var rows []alertRow
-	err = ofLane(s.gormR.WithContext(ctx), "", lane).Where(isCarrying).Order("next_attempt_at, id").Limit(1).Find(&rows).Error
+	err = ofLane(s.gormR.WithContext(ctx), "", lane).Where(isCarrying).Order("next_attempt_at, attempts, id").Limit(1).Find(&rows).Error
 	if err != nil {
 		return n, false, 0, fmt.Errorf("read the next due alert: %w", err)
 	}

@@ -21,10 +21,11 @@ const (
 	// that failed.
 	failedTold = time.Hour
 	// sameOutage is how long after the start a pause may begin to be that of
-	// the Run before: a lane tries at least every 5 minutes.
-	sameOutage = 10 * time.Minute
-	// maxFailed bounds the failed messages that wait to be looked at; more are
-	// not looked at, since one an hour and contact is told anyway.
+	// the Run before: a lane tries at least every 15 minutes, and counts as
+	// paused 5 minutes after that at the latest.
+	sameOutage = 21 * time.Minute
+	// maxFailed bounds the failed messages of a contact that wait to be looked
+	// at; more are not looked at, since one an hour is told anyway.
 	maxFailed = 64
 )
 
@@ -63,7 +64,13 @@ func (w *Watch) Failed(a models.EmailAlert) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.failed) < maxFailed {
+	waiting := 0
+	for i := range w.failed {
+		if w.failed[i].Contact == a.Contact {
+			waiting++
+		}
+	}
+	if waiting < maxFailed {
 		w.failed = append(w.failed, a)
 		w.rouse()
 	}
@@ -101,19 +108,20 @@ func (w *Watch) stepFailing(ctx context.Context) {
 	for _, p := range pauses {
 		w.stepPause(ctx, p)
 	}
-	w.mu.Lock()
-	failed := w.failed
-	w.failed = nil
-	w.mu.Unlock()
-	for i := range failed {
-		if w.stepFailed(ctx, failed[i], pauses) {
-			continue
+	for {
+		w.mu.Lock()
+		if len(w.failed) == 0 {
+			w.mu.Unlock()
+			return
+		}
+		first := w.failed[0]
+		w.mu.Unlock()
+		if !w.stepFailed(ctx, first, pauses) {
+			return // until the next tick
 		}
 		w.mu.Lock()
-		w.failed = append(failed[i:], w.failed...)
-		w.failed = w.failed[:min(len(w.failed), maxFailed)]
+		w.failed = w.failed[1:]
 		w.mu.Unlock()
-		return // until the next tick
 	}
 }
 

@@ -153,7 +153,7 @@ func TestFailing_Restart(t *testing.T) {
 			pass(sameOutage + tick)
 			b.pause(slack, "503")
 			pass(pauseTold + tick)
-			b.expectTold("after it", again("00:15")...)
+			b.expectTold("after it", again("00:26")...)
 		})
 	})
 	t.Run("it worked in between", func(t *testing.T) {
@@ -335,6 +335,20 @@ func TestFailing_Bounds(t *testing.T) {
 		if text := b.allEvents()[2].Message; len([]rune(text)) != models.MaxMessage || !strings.HasSuffix(text, "…") {
 			t.Errorf("message %q", text)
 		}
+	})
+}
+
+// Many messages to one contact that fail together hide no other contact's.
+func TestFailing_Many(t *testing.T) {
+	bubble(t, func(t *testing.T, b *world) {
+		b.start()
+		for range 2 * maxFailed {
+			b.w.Failed(b.report("sw-1", nocMail, models.EmailFailed, "550 no such user"))
+		}
+		b.w.Failed(b.report("sw-1", models.Address{Contact: "on-call", Channel: models.DeliveryWebhook, Recipient: "ntfy"}, models.EmailFailed, "410 gone"))
+		synctest.Wait()
+		b.expectTold("at once", fmt.Sprintf(mailFailed, "00:00"),
+			"Message to webhook ntfy of on-call failed at 00:00 UTC: 410 gone -> noc/noc@example.net noc/slack")
 	})
 }
 

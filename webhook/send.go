@@ -119,15 +119,13 @@ func (s *Sender) refused(r *http.Response) *models.Fault {
 		return &models.Fault{RetryAfter: retryAfter(r.Header.Get("Retry-After"), s.cfg.Now())}
 	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
 		return &models.Fault{}
-	case code < 400, concernsTarget(code):
-		return &models.Fault{Server: true}
 	}
-	return &models.Fault{Permanent: true}
+	return &models.Fault{Server: r.StatusCode < 400 || concernsTarget(r.StatusCode), Permanent: true}
 }
 
-// concernsTarget reports whether a refusal is about the webhook and not about
-// the message: it is not known there (any more), or not with this token. All
-// messages wait until somebody has put that right.
+// concernsTarget reports whether a refusal may be about the webhook: it is not
+// known there (any more), or not with this token. It may be about the message
+// as well, of which a filter in front of the webhook did not like the text.
 func concernsTarget(code int) bool {
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,

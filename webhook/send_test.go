@@ -20,7 +20,7 @@ import (
 
 func TestSend_StatusDecides(t *testing.T) {
 	type fault = models.Fault
-	temporary, permanent, server := &fault{}, &fault{Permanent: true}, &fault{Server: true}
+	temporary, permanent, server := &fault{}, &fault{Permanent: true}, &fault{Server: true, Permanent: true}
 	for _, c := range []struct {
 		code       int
 		retryAfter string

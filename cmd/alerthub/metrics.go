@@ -138,6 +138,7 @@ func (a *App) collectStored(out emitter) {
 	health := a.hub.Health()
 	out.gauge("storage_ok", "1 while events can be stored.", oneIf(health.Storage == ""))
 	out.gauge("email_delivering", "1 unless mail delivery is paused.", oneIf(health.Email == ""))
+	a.collectDelivery(out, health.Pauses)
 	// The counters are a few rows by primary key; a scrape without them still
 	// tells the rest.
 	stats, err := a.hub.Stats(context.Background())
@@ -153,8 +154,24 @@ func (a *App) collectStored(out emitter) {
 	for status, n := range stats.Email {
 		out.gauge("outbox_emails", "Emails in the outbox.", float64(n), "status", string(status))
 	}
+	for status, n := range stats.Webhook {
+		out.gauge("outbox_webhooks", "Messages to webhooks in the outbox.", float64(n), "status", string(status))
+	}
 	out.counter("emails_finished_total", "Emails that ended since start.", float64(stats.Process.EmailSentOK), "outcome", string(models.EmailSent))
 	out.counter("emails_finished_total", "Emails that ended since start.", float64(stats.Process.EmailSentFail), "outcome", string(models.EmailFailed))
+}
+
+func (a *App) collectDelivery(out emitter, pauses []models.Pause) {
+	paused := map[string]int{}
+	for _, p := range pauses {
+		paused[p.Channel]++
+	}
+	for _, channel := range []string{models.DeliveryEmail, models.DeliveryWebhook} {
+		out.gauge("delivery_paused", "Ways of delivery that deliver nothing now: 1 for all emails, each webhook for itself.", float64(paused[channel]), "channel", channel)
+	}
+	sent, failed := a.notify.Finished(models.DeliveryWebhook)
+	out.counter("webhooks_finished_total", "Messages to webhooks that ended since start.", float64(sent), "outcome", string(models.EmailSent))
+	out.counter("webhooks_finished_total", "Messages to webhooks that ended since start.", float64(failed), "outcome", string(models.EmailFailed))
 }
 
 func (a *App) collectLive(out emitter) {

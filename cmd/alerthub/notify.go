@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"alerthub/hub"
 	"alerthub/i18n"
 	"alerthub/live"
 	"alerthub/mailer"
@@ -15,19 +16,18 @@ import (
 )
 
 // ways are those by which alerts go out: one for all mails, one for each
-// webhook, since each is another side that may fail.
+// webhook, since each is another side that may fail. That for mails has no
+// sender while no mail server is configured.
 func (s Settings) ways() []notify.Route {
-	var ways []notify.Route
-	if len(s.SMTP.Missing()) == 0 {
+	mails := notify.Route{Lane: models.Lane{Channel: models.DeliveryEmail}}
+	if _, mails.Why = hub.Birth(s.SMTP.Missing()); mails.Why == "" {
 		hostname, _ := os.Hostname() // without one the mailer says localhost
-		ways = append(ways, notify.Route{
-			Lane: models.Lane{Channel: models.DeliveryEmail},
-			Sender: mailer.New(mailer.Config{
-				Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
-				PublicURL: s.PublicURL, From: s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
-			}),
+		mails.Sender = mailer.New(mailer.Config{
+			Host: s.SMTP.Host, Port: s.SMTP.Port, User: s.SMTP.User, Password: s.SMTP.Password,
+			PublicURL: s.PublicURL, From: s.SMTP.From, TLS: mailer.Mode(s.SMTP.TLS), RootCAs: s.SMTP.RootCAs, Helo: hostname,
 		})
 	}
+	ways := []notify.Route{mails}
 	if s.SMTP.Routes == nil {
 		return ways
 	}
@@ -69,10 +69,10 @@ func (o outbox) FinishAlert(ctx context.Context, u models.AlertUpdate) (models.E
 }
 
 // Decide records decisions and tells the open panels.
-func (o outbox) Decide(ctx context.Context, now time.Time, decisions []models.Decision) error {
-	changed, err := o.Store.Decide(ctx, now, decisions)
+func (o outbox) Decide(ctx context.Context, now time.Time, decisions []models.Decision) (changed []models.EmailAlert, err error) {
+	changed, err = o.Store.Decide(ctx, now, decisions)
 	o.tell(changed)
-	return err
+	return changed, err
 }
 
 // Settle records what became of rows of a digest and tells the open panels.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -244,8 +245,8 @@ func bigDigest(t *testing.T, s Store) {
 }
 
 func cutDigests(t *testing.T, s Store) {
-	withAlerts(t, s, []string{"a@example.net"}, []string{"a@example.net"}, []string{"b@example.net"}, []string{"b@example.net"})
-	if list, err := s.Unsettled(t.Context()); len(list) > 0 || err != nil {
+	receipts := withAlerts(t, s, []string{"a@example.net"}, []string{"a@example.net"}, []string{"b@example.net"}, []string{"b@example.net"})
+	if list, err := s.Unsettled(t.Context(), mails); len(list) > 0 || err != nil {
 		t.Fatalf("unsettled %+v, %v", list, err)
 	}
 	for to, want := range map[string]int64{"a@example.net": 2, "b@example.net": 4} {
@@ -254,7 +255,10 @@ func cutDigests(t *testing.T, s Store) {
 		}
 	}
 	sent := finish(t, s, models.AlertUpdate{ID: 2, Status: models.EmailSent, Attempts: 1, At: start})
-	list, err := s.Unsettled(t.Context())
+	if list, err := s.Unsettled(t.Context(), models.Lane{Channel: models.DeliveryWebhook, Contact: "noc", Recipient: "slack"}); len(list) > 0 || err != nil {
+		t.Errorf("unsettled in another lane: %+v, %v", list, err)
+	}
+	list, err := s.Unsettled(t.Context(), mails)
 	same(t, "error", nil, err)
 	if len(list) != 2 || list[0].ID != 2 || list[0].Status != models.EmailSent || list[1].ID != 4 || list[1].Status != models.EmailPending {
 		t.Errorf("unsettled %+v", list)
@@ -262,13 +266,36 @@ func cutDigests(t *testing.T, s Store) {
 	if _, _, err := s.Settle(t.Context(), sent); err != nil {
 		t.Fatal(err)
 	}
+	// The message of 4 is on its way: its rows stay until it is cancelled, also by
+	// a client that leaves at once.
 	if err := s.Release(t.Context(), 4); err != nil {
 		t.Fatal(err)
 	}
+	same(t, "waiting", []int64(nil), waitingIn(t, s, mails))
+	leaves := leaver{t.Context(), func() bool {
+		rows, err := s.EmailAlerts(t.Context(), models.EmailFilter{Before: 5, Limit: 1})
+		return err == nil && rows[0].Status == models.EmailCancelled
+	}}
+	if n, err := s.Cancel(leaves, models.Cancellation{Source: receipts[3].Event.Source}, models.Ack{By: "ana", At: start}); n != 1 || err != nil {
+		t.Errorf("cancelled %d, %v", n, err)
+	}
 	same(t, "waiting", []int64{3}, waitingIn(t, s, mails))
-	if list, err = s.Unsettled(t.Context()); len(list) > 0 || err != nil {
+	if list, err = s.Unsettled(t.Context(), mails); len(list) > 0 || err != nil {
 		t.Errorf("unsettled %+v, %v", list, err)
 	}
+}
+
+// leaver is a context that has ended once gone says so.
+type leaver struct {
+	context.Context
+	gone func() bool
+}
+
+func (l leaver) Err() error {
+	if l.gone() {
+		return context.Canceled
+	}
+	return l.Context.Err()
 }
 
 func retry(t *testing.T, s Store) {

@@ -50,7 +50,7 @@ type Outbox interface {
 	FinishAlert(ctx context.Context, u models.AlertUpdate) (models.EmailAlert, error)
 	Attempts(ctx context.Context, id int64) ([]models.Attempt, error)
 	Settle(ctx context.Context, carrier models.EmailAlert) (changed []models.EmailAlert, more bool, err error)
-	Unsettled(ctx context.Context) ([]models.EmailAlert, error)
+	Unsettled(ctx context.Context, lane models.Lane) ([]models.EmailAlert, error)
 	Release(ctx context.Context, carrier int64) error
 	Retry(ctx context.Context, id int64, by models.Ack) (models.EmailAlert, error)
 	CountPending(ctx context.Context, sel models.Cancellation, limit int) (n int64, err error)
