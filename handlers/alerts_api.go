@@ -103,9 +103,14 @@ func (h *Handler) postAlertsCancel(c echo.Context) error {
 		return err
 	}
 	n, err := h.svc.CancelAlerts(c.Request().Context(), sel, ackOf(c, by))
-	if err != nil {
+	h.recordCancel(c, by, sel, n)
+	switch {
+	case err != nil && n > 0:
+		p := problemOf(err)
+		p.Cancelled, p.Detail = n, "The hub could not go on. Alerts cancelled before that: "+itoa(n)+". The others are as they were; ask again later."
+		return p
+	case err != nil:
 		return err
 	}
-	h.recordCancel(c, by, sel, n)
 	return answer(c, map[string]int64{"cancelled": n})
 }

@@ -111,6 +111,7 @@ type problem struct {
 	Field     string       `json:"field,omitempty"`
 	Errors    []fieldError `json:"errors,omitempty"`
 	RetryMS   int64        `json:"retry_ms,omitzero"`
+	Cancelled int64        `json:"cancelled,omitzero"` // alerts, before it failed
 	RequestID string       `json:"request_id"`
 
 	retryAfter int

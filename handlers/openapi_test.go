@@ -115,7 +115,7 @@ func exchanges() []exchange {
 	long := `{"source":"` + strings.Repeat("é", 90) + `","message":"` + strings.Repeat("x", 400) + `"}`
 	broken := &fakeService{fail: errors.New("broken"), failRegister: errors.New("broken"), panics: true}
 	unavailable := &fakeService{fail: models.ErrUnavailable, failRegister: models.ErrUnavailable, health: models.Health{Storage: "disk full", Email: "paused"}}
-	outbox := &fakeService{pending: 3}
+	outbox, cutShort := &fakeService{pending: 3}, &fakeService{pending: 3, fail: models.ErrUnavailable}
 	for _, status := range []models.EmailStatus{models.EmailFailed, models.EmailDigested, models.EmailPending} {
 		id := int64(len(outbox.alerts) + 1)
 		outbox.alerts = append(outbox.alerts, models.EmailAlert{
@@ -185,6 +185,7 @@ func exchanges() []exchange {
 		{method: "POST", target: "/api/alerts/cancel", body: `[]`, contentType: jsonType, svc: outbox, status: 400, wrong: true},
 		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc","by":"Ana"}`, contentType: "text/plain", svc: outbox, status: 415, wrong: true},
 		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc","by":"Ana"}`, contentType: jsonType, svc: unavailable, status: 503},
+		{method: "POST", target: "/api/alerts/cancel", body: `{"contact":"noc","by":"Ana"}`, contentType: jsonType, svc: cutShort, status: 503},
 		{method: "GET", target: "/api/audit", status: 200},
 		{method: "GET", target: "/api/audit?limit=1&before=9&actor=ana&action=acknowledged", status: 200},
 		{method: "GET", target: "/api/audit?limit=0", status: 400, wrong: true},

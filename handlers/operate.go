@@ -81,11 +81,15 @@ func (h *Handler) postCancel(c echo.Context) error {
 		return h.askName(ctx, c, wrong, views.NameData{Next: views.CancelURL(sel)})
 	}
 	n, err := h.svc.CancelAlerts(ctx, sel, ackOf(c, by))
-	if err != nil {
+	h.recordCancel(c, by, sel, n)
+	d := done{what: cancelled, count: n}
+	switch {
+	case err != nil && n > 0:
+		d.what = cancelledPart
+	case err != nil:
 		return err
 	}
-	h.recordCancel(c, by, sel, n)
-	return answerDone(ctx, c, done{what: cancelled, count: n}, query.Outbox{Contact: sel.Contact}.URL("/alerts"))
+	return answerDone(ctx, c, d, query.Outbox{Contact: sel.Contact}.URL("/alerts"))
 }
 
 // checkCancel refuses to cancel everything.

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -299,11 +300,46 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// What was cancelled before the storage failed is recorded, and told.
+func TestCancel_HalfWay(t *testing.T) {
+	for name, test := range map[string]func(t *testing.T, server *httptest.Server){
+		"panel": func(t *testing.T, server *httptest.Server) {
+			answer, _, _ := page(t, server, "POST", "/alerts/cancel", "contact=noc&confirmed=1&by=Ana", "HX-Request", "true")
+			if toast := answer.Header.Get("HX-Trigger"); answer.StatusCode != 204 || !strings.Contains(toast, `"tone":"error","text":"12 alerts cancelled, then`) {
+				t.Errorf("%d, toast %s", answer.StatusCode, toast)
+			}
+		},
+		"without JavaScript": func(t *testing.T, server *httptest.Server) {
+			follow(server)
+			answer, _, _ := page(t, server, "POST", "/alerts/cancel", "contact=noc&confirmed=1&by=Ana")
+			if told := strings.Join(answer.Header["Set-Cookie"], "\n"); answer.StatusCode != 303 || !strings.Contains(told, "cancelled-part") {
+				t.Errorf("%d, %s", answer.StatusCode, told)
+			}
+		},
+		"REST": func(t *testing.T, server *httptest.Server) {
+			answer, text := send(t, server, "POST", "/api/alerts/cancel", `{"contact":"noc","by":"Ana"}`)
+			if p := decodeAs[problem](t, text); answer.StatusCode != 503 || p.Word != "storage_unavailable" || p.Cancelled != 12 || !strings.Contains(p.Detail, "cancelled before that: 12") {
+				t.Errorf("%d %s", answer.StatusCode, text)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			svc, audit := outbox(), &fakeAudit{}
+			svc.fail = models.ErrUnavailable
+			test(t, serveAudit(t, svc, audit))
+			if lines := audit.told(); len(lines) != 1 || !strings.HasSuffix(lines[0], ": alerts 12: contact=noc") {
+				t.Errorf("recorded: %q", lines)
+			}
+		})
+	}
+}
+
 func TestDone_TellsWhatWasCancelled(t *testing.T) {
 	server := serve(t, outbox())
 	for value, want := range map[string]string{
 		"what=cancelled&count=2&id=0&undo=": "2 alertas canceladas", "what=cancelled&count=0&id=0&undo=": "Ya no había nada pendiente",
-		"what=retried&count=0&id=7&undo=": "La alerta #7 no ha fallado",
+		"what=cancelled-part&count=2&id=0&undo=": "2 alertas canceladas; después el hub no pudo guardar más",
+		"what=retried&count=0&id=7&undo=":        "La alerta #7 no ha fallado",
 	} {
 		_, text, _ := page(t, server, "GET", "/alerts", "", "Cookie", "done="+value, "Accept-Language", "es")
 		if !strings.Contains(text, want) {

@@ -40,6 +40,8 @@ const (
 	sampled   = "sampled"
 	retried   = "retried"
 	cancelled = "cancelled"
+	// cancelledPart is cancelled, and then the storage failed.
+	cancelledPart = "cancelled-part"
 )
 
 // done is what an action did.
@@ -63,6 +65,8 @@ func (d done) toast(ctx context.Context) views.Toast {
 		t.Text = i18n.T(ctx, "toast.retried", "ID", id)
 	case d.what == cancelled && d.count == 0:
 		t.Tone, t.Text = "info", i18n.T(ctx, "toast.cancelled.none")
+	case d.what == cancelledPart:
+		t.Tone, t.Text = "error", i18n.T(ctx, "toast.cancelled.part", "Count", d.count)
 	case d.what == cancelled:
 		t.Text = i18n.T(ctx, "toast.cancelled", "Count", d.count)
 	case d.count == 0 && d.what == acked:
@@ -118,7 +122,7 @@ func justDone(ctx context.Context, c echo.Context) []views.Toast {
 	d := done{what: kept.Get("what"), undo: kept.Get("undo")}
 	count, countErr := strconv.ParseInt(kept.Get("count"), 10, 64)
 	id, idErr := strconv.ParseInt(kept.Get("id"), 10, 64)
-	if countErr != nil || idErr != nil || count < 0 || !slices.Contains([]string{acked, unacked, sampled, retried, cancelled}, d.what) || !undoBodies.MatchString(d.undo) {
+	if countErr != nil || idErr != nil || count < 0 || !slices.Contains([]string{acked, unacked, sampled, retried, cancelled, cancelledPart}, d.what) || !undoBodies.MatchString(d.undo) {
 		return nil // not written by answerDone
 	}
 	d.count, d.id = count, id

@@ -77,6 +77,9 @@ func (h *Hub) CancelAlerts(ctx context.Context, sel models.Cancellation, ack mod
 		return 0, err
 	}
 	n, err := h.store.Cancel(ctx, sel, ack)
+	if err != nil {
+		h.cfg.Logger.Warn("cancel cut short", "count", n, "error", err)
+	}
 	if n > 0 || err != nil {
 		h.cfg.Logger.Info("alerts cancelled", "count", n, "contact", sel.Contact, "source", sel.Source, "by", ack.By, "peer", ack.Peer)
 		h.live.AlertsChanged()
