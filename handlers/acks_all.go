@@ -62,8 +62,11 @@ func (h *Handler) postAckAll(c echo.Context) error {
 	filter := q.Filter(h.now())
 	filter.Before = upto
 	token, n, err := h.svc.AcknowledgeAll(ctx, filter, ackOf(c, by))
-	if err != nil {
+	if err != nil && n == 0 {
 		return err
+	}
+	if err != nil { // what was done is told, recorded and can be undone; the rest still waits
+		h.logger.Warn("acknowledging many ended half way", "done", n, "error", err, "request_id", requestID(c))
 	}
 	if n > 0 {
 		selected := q.Values()

@@ -261,6 +261,20 @@ func TestAckAll(t *testing.T) {
 	}
 }
 
+// What was acknowledged before the storage failed is told, recorded, and can be
+// undone.
+func TestAckAll_EndsHalfWay(t *testing.T) {
+	svc, audit := seeded(), &fakeAudit{}
+	svc.breaks = models.ErrUnavailable
+	answer, _, _ := page(t, serveAudit(t, svc, audit), "POST", "/events/ack-all", "upto=5", fragment, "true", "Cookie", "name=Ana")
+	if toast := toastOf(t, answer); toast.Text != "2 events acknowledged" || toast.Undo != "batch="+bulkToken {
+		t.Errorf("told %+v", toast)
+	}
+	if lines := audit.told(); len(lines) != 1 || !strings.HasPrefix(lines[0], "Ana@127.0.0.1 acknowledged: events 2: ") {
+		t.Errorf("recorded %q", lines)
+	}
+}
+
 // A filter that is not understood in whole would take more than was meant.
 func TestAckAll_TakesNoHalfFilter(t *testing.T) {
 	svc := seeded()

@@ -181,14 +181,22 @@ func limitsOf(l models.IntakeLimits) limits {
 
 // getReady answers whether events can be stored. Paused delivery is told, but
 // a hub that stores and waits for its mail server must not be restarted for it.
+// Whom that concerns, and what the other side said, is for those who may read.
 func (h *Handler) getReady(c echo.Context) error {
 	health := h.svc.Health()
 	status := http.StatusOK
 	if health.Storage != "" {
 		status = http.StatusServiceUnavailable
 	}
+	reads := models.ActorOf(c.Request().Context()).May(models.PermitRead)
+	if !reads && health.Email != "" {
+		health.Email = "paused"
+	}
 	var pauses []pause
 	for _, p := range health.Pauses {
+		if !reads {
+			p.Contact, p.Recipient, p.Reason = "", "", "paused"
+		}
 		pauses = append(pauses, pause{p.Channel, p.Contact, p.Recipient, p.Reason, models.FormatTime(p.Since)})
 	}
 	return answerJSON(c, status, echo.MIMEApplicationJSON, struct {

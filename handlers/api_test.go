@@ -210,6 +210,26 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// Strangers learn that something is paused, and since when: whom the hub tells,
+// and what the other side said, is for those who may read.
+func TestReady_TellsStrangersLess(t *testing.T) {
+	o := testOptions(t, &fakeService{health: models.Health{Email: "452 mailbox of ana is full", Pauses: []models.Pause{
+		{Lane: models.Lane{Channel: models.DeliveryWebhook, Contact: "noc", Recipient: "slack"}, Reason: "403 Forbidden", Since: received},
+	}}})
+	server := serveStrangers(t, o)
+	reads := secretOf(t, o, "monitor", models.ScopeRead)
+	if _, err := o.Access.AddUser(t.Context(), "ana", "correct horse battery", models.RoleAdmin); err != nil {
+		t.Fatal(err)
+	}
+	since := models.FormatTime(received)
+	if _, body := send(t, server, "GET", "/readyz", ""); body != `{"ready":true,"email":"paused","pauses":[{"channel":"webhook","reason":"paused","since":"`+since+`"}]}` {
+		t.Errorf("a stranger is told %s", body)
+	}
+	if _, body := send(t, server, "GET", "/readyz", "", "Authorization", "Bearer "+reads); body != `{"ready":true,"email":"452 mailbox of ana is full","pauses":[{"channel":"webhook","contact":"noc","recipient":"slack","reason":"403 Forbidden","since":"`+since+`"}]}` {
+		t.Errorf("who may read is told %s", body)
+	}
+}
+
 func TestReads_FailAsProblems(t *testing.T) {
 	for _, path := range []string{"/api/events", "/api/events/1", "/api/stats"} {
 		for word, tt := range map[string]struct {

@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,6 +50,7 @@ type fakeService struct {
 	windows []models.Window    // of every Series and TopSources
 	acks    []models.Ack       // of every acknowledgement that was asked for
 	bulk    []models.Event     // what the last AcknowledgeAll changed
+	breaks  error              // of AcknowledgeAll, when it has changed some
 	asked   int64              // the alert that AlertAttempts was asked of
 	sel     models.Cancellation
 	limit   int // of CountPending
@@ -248,7 +250,7 @@ func (s *fakeService) AcknowledgeAll(_ context.Context, f models.EventFilter, ac
 	if s.bulk = changed; len(changed) == 0 {
 		return "", 0, err
 	}
-	return bulkToken, len(changed), err
+	return bulkToken, len(changed), errors.Join(err, s.breaks)
 }
 
 // bulkToken names the last AcknowledgeAll.
