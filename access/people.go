@@ -174,6 +174,12 @@ func (s *Service) SetDisabled(ctx context.Context, name string, disabled bool) e
 // SetPassword gives a user another password, and ends all their sessions but
 // the one with the id keep. The error is a *models.FieldError for "password".
 func (s *Service) SetPassword(ctx context.Context, name, password string, keep int64) error {
+	return s.setPassword(ctx, name, password, nil, keep)
+}
+
+// setPassword is SetPassword by who has shown the password of old, nil for
+// somebody who need not: one that was changed meanwhile is not theirs to replace.
+func (s *Service) setPassword(ctx context.Context, name, password string, old *models.Credentials, keep int64) error {
 	if err := CheckPassword(name, password); err != nil {
 		return err
 	}
@@ -182,8 +188,15 @@ func (s *Service) SetPassword(ctx context.Context, name, password string, keep i
 		return err
 	}
 	err = s.update(ctx, name, func(c *models.Credentials) error {
+		if old != nil && c.PasswordHash != old.PasswordHash {
+			return errNotCurrent
+		}
 		c.PasswordHash = hash
-		c.PasswordAt = s.now()
+		if now := s.now(); now.After(c.PasswordAt) {
+			c.PasswordAt = now
+		} else { // each has a time of its own, by which tokens know it
+			c.PasswordAt = c.PasswordAt.Add(time.Microsecond)
+		}
 		return nil
 	})
 	if err != nil {
@@ -196,18 +209,26 @@ func (s *Service) SetPassword(ctx context.Context, name, password string, keep i
 // ChangePassword is SetPassword by the user themselves, who shows the old one:
 // a wrong one is a *models.FieldError for "current".
 func (s *Service) ChangePassword(ctx context.Context, actor models.Actor, current, password string) error {
-	if err := s.CheckPassword(ctx, actor, current); err != nil {
+	old, err := s.checkAgain(ctx, actor, current)
+	if err != nil {
 		return err
 	}
-	return s.SetPassword(ctx, actor.Name, password, actor.Session)
+	return s.setPassword(ctx, actor.Name, password, old, actor.Session)
 }
+
+var errNotCurrent = &models.FieldError{Field: "current", Reason: "is not the password"}
 
 // CheckPassword has a user who is signed in prove again that it is them. The
 // error is a *models.FieldError for "current", or a *models.TooManyError.
 func (s *Service) CheckPassword(ctx context.Context, actor models.Actor, password string) error {
-	_, err := s.check(ctx, actor.Name, password, actor.Address)
-	if errors.Is(err, models.ErrUnauthorized) {
-		return &models.FieldError{Field: "current", Reason: "is not the password"}
-	}
+	_, err := s.checkAgain(ctx, actor, password)
 	return err
+}
+
+func (s *Service) checkAgain(ctx context.Context, actor models.Actor, password string) (*models.Credentials, error) {
+	c, err := s.check(ctx, actor.Name, password, actor.Address)
+	if errors.Is(err, models.ErrUnauthorized) {
+		err = errNotCurrent
+	}
+	return c, err
 }

@@ -13,10 +13,6 @@ import (
 	"alerthub/models"
 )
 
-// keyPending is what the library keeps of a sign-in: the id of who has shown a
-// password and owes a code.
-const keyPending = "pending"
-
 // codeWithin is how long a sign-in waits for its second factor.
 const codeWithin = 5 * time.Minute
 
@@ -31,13 +27,15 @@ type session struct {
 	models.Session
 	stored  time.Time           // the end that is in the database
 	offered models.SecondFactor // waits to be confirmed
+	owes    *models.Credentials // who has shown a password and owes a code, as they were then: it opens nothing
 }
 
 // signIn is what a new session is told of itself, by the context, since the
 // library locks what it knows while it has it kept.
 type signIn struct {
 	models.Visitor
-	user int64 // 0 while a code is owed
+	user *models.Credentials // as they were when they showed what they know
+	code bool                // is owed
 }
 
 type signInKey struct{}
@@ -81,17 +79,28 @@ func (s sessionStore) FindCtx(_ context.Context, token string) ([]byte, bool, er
 
 // CommitCtx keeps a session, and forgets those that have ended. One that waits
 // for its code is not stored; nor is one while nothing can be, which must keep
-// nobody out: its number is negative, and it lasts until the hub stops.
+// nobody out: its number is negative, and it lasts until the hub stops. Nobody
+// changes meanwhile: whoever ends sessions afterwards finds this one.
 func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	by, _ := ctx.Value(signInKey{}).(signIn)
 	v := &session{Session: models.Session{
-		TokenHash: hashOf(token), UserID: by.user, Data: data, BegunAt: s.now(), ExpiresAt: expiry.UTC().Truncate(time.Microsecond),
+		TokenHash: hashOf(token), UserID: by.user.ID, Data: data, BegunAt: s.now(), ExpiresAt: expiry.UTC().Truncate(time.Microsecond),
 		Address: by.Address, Agent: strings.ToValidUTF8(by.Agent[:min(len(by.Agent), maxAgent)], ""),
 	}}
 	if err := s.drop(ctx, func(v *session) bool { return !s.now().Before(v.ExpiresAt) }); err != nil {
 		s.cfg.Logger.Warn("sessions that have ended are still stored", "error", err)
 	}
-	if v.UserID != 0 {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.RLock()
+	same := s.unchanged(by.user)
+	s.mu.RUnlock()
+	if !same {
+		return fmt.Errorf("sign in: %w", models.ErrUnauthorized)
+	}
+	if by.code {
+		v.owes = by.user
+	} else {
 		switch stored, err := s.store.SaveSession(ctx, v.Session); {
 		case err == nil:
 			v.Session, v.stored = stored, stored.ExpiresAt
@@ -106,6 +115,13 @@ func (s sessionStore) CommitCtx(ctx context.Context, token string, data []byte, 
 	defer s.mu.Unlock()
 	s.sessions[v.TokenHash] = v
 	return nil
+}
+
+// unchanged reports whether c has the password that it had, and may sign in.
+// The caller holds mu.
+func (s *Service) unchanged(c *models.Credentials) bool {
+	now := s.users[c.ID]
+	return now != nil && now.PasswordHash == c.PasswordHash && now.DisabledAt.IsZero()
 }
 
 // DeleteCtx ends a session.
@@ -198,7 +214,7 @@ func (s *Service) sessionByID(id int64) *session {
 func (s *Service) use(ctx context.Context, v *session, c *models.Credentials) bool {
 	now := s.now()
 	s.mu.Lock()
-	if s.sessions[v.TokenHash] != v || !now.Before(v.ExpiresAt) || !c.DisabledAt.IsZero() {
+	if s.sessions[v.TokenHash] != v || v.owes != nil || !now.Before(v.ExpiresAt) || !c.DisabledAt.IsZero() {
 		s.mu.Unlock()
 		return false
 	}

@@ -27,19 +27,6 @@ func (s *Service) SignIn(ctx context.Context, name, password, token string, visi
 	return s.begin(ctx, c, token, visitor, c.TOTPSecret != "")
 }
 
-// CheckLogin is who shows name, password, and a code where there is a second
-// factor. Its errors are those of SignIn.
-func (s *Service) CheckLogin(ctx context.Context, name, password, code, address string) (models.User, error) {
-	c, err := s.check(ctx, name, password, address)
-	if err == nil && c.TOTPSecret != "" {
-		err = s.checkCode(ctx, c, code, address)
-	}
-	if err != nil {
-		return models.User{}, err
-	}
-	return c.User, nil
-}
-
 // check finds the user whose password this is. Tries are counted before the
 // password is looked at, so that many at once count too.
 func (s *Service) check(ctx context.Context, name, password, address string) (*models.Credentials, error) {
@@ -86,12 +73,9 @@ func (s *Service) failed(ctx context.Context, c *models.Credentials, address, wh
 }
 
 // begin makes a session for c, one that waits for a code when code is set.
+// models.ErrUnauthorized: what they have shown is worth nothing any more.
 func (s *Service) begin(ctx context.Context, c *models.Credentials, token string, visitor models.Visitor, code bool) (models.Ticket, error) {
-	by := signIn{Visitor: visitor}
-	if !code {
-		by.user = c.ID
-	}
-	ctx, err := s.scs.Load(context.WithValue(ctx, signInKey{}, by), token)
+	ctx, err := s.scs.Load(context.WithValue(ctx, signInKey{}, signIn{visitor, c, code}), token)
 	if err != nil {
 		return models.Ticket{}, err
 	}
@@ -102,7 +86,6 @@ func (s *Service) begin(ctx context.Context, c *models.Credentials, token string
 		return models.Ticket{}, err
 	}
 	if code {
-		s.scs.Put(ctx, keyPending, c.ID)
 		s.scs.SetDeadline(ctx, s.now().Add(codeWithin))
 	}
 	token, _, err = s.scs.Commit(ctx)
@@ -121,20 +104,17 @@ func (s *Service) begin(ctx context.Context, c *models.Credentials, token string
 // codes. The error is models.ErrUnauthorized for a wrong one, a
 // *models.TooManyError, or models.ErrNotFound when no sign-in waits: it begins anew then.
 func (s *Service) Confirm(ctx context.Context, code, token string, visitor models.Visitor) (models.Ticket, error) {
-	loaded, err := s.scs.Load(ctx, token)
-	if err != nil {
-		return models.Ticket{}, err
-	}
 	s.mu.RLock()
-	c := s.users[s.scs.GetInt64(loaded, keyPending)]
+	v := s.sessions[hashOf(token)]
+	waits := v != nil && v.owes != nil && s.now().Before(v.ExpiresAt) && s.unchanged(v.owes)
 	s.mu.RUnlock()
-	if c == nil || !c.DisabledAt.IsZero() {
+	if !waits {
 		return models.Ticket{}, fmt.Errorf("confirm a sign-in: %w", models.ErrNotFound)
 	}
-	if err := s.checkCode(ctx, c, code, visitor.Address); err != nil {
+	if err := s.checkCode(ctx, v.owes, code, visitor.Address); err != nil {
 		return models.Ticket{}, err
 	}
-	return s.begin(ctx, c, token, visitor, false)
+	return s.begin(ctx, v.owes, token, visitor, false)
 }
 
 // SignOut ends the session of a token.

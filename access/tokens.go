@@ -41,9 +41,9 @@ type tokens struct {
 // looked up whenever it is shown.
 type tokenClaims struct {
 	jwt.RegisteredClaims
-	// Made is IssuedAt in microseconds, since a second is too long to tell
-	// whether a password is older.
-	Made int64 `json:"made"`
+	// PasswordAt is when the password was chosen that a user has shown, in
+	// microseconds: the token ends with it. A key has none.
+	PasswordAt int64 `json:"password_at,omitempty"`
 }
 
 func newTokens(now func() time.Time) *tokens {
@@ -56,15 +56,16 @@ func newTokens(now func() time.Time) *tokens {
 	)}
 }
 
-// make makes a token for a subject that ends at expires.
-func (t *tokens) make(subject string, now, expires time.Time) (string, error) {
+// make makes a token for a subject that ends at expires. passwordAt is that
+// of a user, 0 for a key.
+func (t *tokens) make(subject string, passwordAt int64, now, expires time.Time) (string, error) {
 	at := jwt.NewNumericDate(now)
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, tokenClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: tokenParty, Audience: jwt.ClaimStrings{tokenParty}, Subject: subject,
 			IssuedAt: at, NotBefore: at, ExpiresAt: jwt.NewNumericDate(expires),
 		},
-		Made: now.UnixMicro(),
+		PasswordAt: passwordAt,
 	}).SignedString(t.secret)
 }
 
@@ -79,7 +80,7 @@ func (t *tokens) read(token string) (tokenClaims, error) {
 		}
 		return t.secret, nil
 	})
-	if err != nil || claims.IssuedAt == nil || claims.Made == 0 {
+	if err != nil || claims.IssuedAt == nil {
 		return tokenClaims{}, models.ErrUnauthorized
 	}
 	return claims, nil
@@ -100,22 +101,28 @@ func (s *Service) IssueToken(ctx context.Context) (token string, expires time.Ti
 	if !held.ExpiresAt.IsZero() && held.ExpiresAt.Before(expires) {
 		expires = held.ExpiresAt
 	}
-	return s.issue(ctx, keySubject, a.ID, "key "+a.Name, expires)
+	return s.issue(ctx, keySubject, a.ID, 0, "key "+a.Name, expires)
 }
 
 // IssueTokenFor makes a token for a user who has shown a password, and a code
-// where there is a second factor. The errors are those of CheckLogin.
+// where there is a second factor. The errors are those of SignIn.
 func (s *Service) IssueTokenFor(ctx context.Context, name, password, code, address string) (token string, expires time.Time, err error) {
-	user, err := s.CheckLogin(ctx, name, password, code, address)
+	c, err := s.check(ctx, name, password, address)
+	if err == nil && c.TOTPSecret != "" {
+		err = s.checkCode(ctx, c, code, address)
+	}
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	ctx = models.WithActor(ctx, models.Actor{Kind: models.ActorUser, ID: user.ID, Name: user.Name, Address: address})
-	return s.issue(ctx, userSubject, user.ID, "user "+user.Name, s.now().Add(tokenLife))
+	a := models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Address: address, Since: c.PasswordAt}
+	if s.heldBy(a) == nil { // the password is another one by now
+		return "", time.Time{}, models.ErrUnauthorized
+	}
+	return s.issue(models.WithActor(ctx, a), userSubject, c.ID, c.PasswordAt.UnixMicro(), "user "+c.Name, s.now().Add(tokenLife))
 }
 
-func (s *Service) issue(ctx context.Context, kind string, id int64, object string, expires time.Time) (string, time.Time, error) {
-	token, err := s.tokens.make(kind+":"+strconv.FormatInt(id, 10), s.now(), expires)
+func (s *Service) issue(ctx context.Context, kind string, id, passwordAt int64, object string, expires time.Time) (string, time.Time, error) {
+	token, err := s.tokens.make(kind+":"+strconv.FormatInt(id, 10), passwordAt, s.now(), expires)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("sign a token: %w", err)
 	}
@@ -135,7 +142,7 @@ func (s *Service) signed(token, address string) (models.Actor, error) {
 	if err != nil {
 		return models.Actor{}, err
 	}
-	a := models.Actor{Address: address, Since: time.UnixMicro(claims.Made).UTC(), Until: claims.ExpiresAt.UTC()}
+	a := models.Actor{Address: address, Since: time.UnixMicro(claims.PasswordAt).UTC(), Until: claims.ExpiresAt.UTC()}
 	kind, number, _ := strings.Cut(claims.Subject, ":")
 	if a.ID, err = strconv.ParseInt(number, 10, 64); err != nil {
 		return models.Actor{}, models.ErrUnauthorized
@@ -156,12 +163,12 @@ func (s *Service) signed(token, address string) (models.Actor, error) {
 }
 
 // heldBy is the user of a token, nil when they may not come in any more, or
-// have chosen another password since.
+// have another password now.
 func (s *Service) heldBy(a models.Actor) *models.Credentials {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	c := s.users[a.ID]
-	if c == nil || !c.DisabledAt.IsZero() || c.PasswordAt.After(a.Since) {
+	if c == nil || !c.DisabledAt.IsZero() || !c.PasswordAt.Equal(a.Since) {
 		return nil
 	}
 	return c

@@ -187,7 +187,7 @@ func TestTokens_Forged(t *testing.T) {
 	type m = map[string]any
 	header := m{"alg": "HS256", "typ": "JWT"}
 	claims := func(change m) m {
-		c := m{"iss": "alerthub", "aud": []string{"alerthub"}, "sub": fmt.Sprintf("key:%d", k.ID), "iat": now, "nbf": now, "exp": now + 600, "made": b.clock.UnixMicro()}
+		c := m{"iss": "alerthub", "aud": []string{"alerthub"}, "sub": fmt.Sprintf("key:%d", k.ID), "iat": now, "nbf": now, "exp": now + 600}
 		for name, value := range change {
 			if c[name] = value; value == nil {
 				delete(c, name)
@@ -261,13 +261,13 @@ func TestTokens_Forged(t *testing.T) {
 		"two dots":                   "..", "one dot": ".", "no UTF-8": "\xff.\xff.\xff", "zeros": "\x00.\x00.\x00",
 	}
 	for what, change := range map[string]m{
-		"no exp": {"exp": nil}, "no nbf": {"nbf": nil}, "no iat": {"iat": nil}, "no iss": {"iss": nil}, "no aud": {"aud": nil}, "no sub": {"sub": nil}, "no made": {"made": nil},
+		"no exp": {"exp": nil}, "no nbf": {"nbf": nil}, "no iat": {"iat": nil}, "no iss": {"iss": nil}, "no aud": {"aud": nil}, "no sub": {"sub": nil},
 		"over": {"exp": now}, "long over": {"exp": 1}, "negative": {"exp": -1}, "exp of text": {"exp": "never"}, "endless": {"exp": "1e999"},
 		"not yet": {"nbf": now + 1}, "from tomorrow": {"iat": now + 86400}, "another issuer": {"iss": "Alerthub"}, "issuers": {"iss": []string{"alerthub"}},
 		"for others": {"aud": "other"}, "for nobody": {"aud": []string{}}, "for a part": {"aud": "alerthub2"},
 		"of nobody": {"sub": ""}, "of no kind": {"sub": "1"}, "of another kind": {"sub": "session:1"}, "of an unknown key": {"sub": "key:99"}, "of no user": {"sub": "user:99"},
 		"of half an id": {"sub": "key:"}, "of a large id": {"sub": "key:99999999999999999999"}, "of two": {"sub": "key:1:user:1"}, "of a name": {"sub": "user:ana"},
-		"of the hub": {"sub": "hub:0"}, "of a number": {"sub": 1}, "of a user, before the password": {"sub": "user:1", "made": 1},
+		"of the hub": {"sub": "hub:0"}, "of a number": {"sub": 1}, "of a user of no password": {"sub": "user:1"}, "of a user, before the password": {"sub": "user:1", "password_at": 1}, "of a user, after the password": {"sub": "user:1", "password_at": b.clock.Add(time.Hour).UnixMicro()},
 	} {
 		forged[what] = sign(t, own, header, claims(change))
 	}
@@ -290,7 +290,7 @@ func FuzzBearer(f *testing.F) {
 		f.Fatal(err)
 	}
 	now := time.Now()
-	token, err := s.tokens.make("key:1", now, now.Add(time.Hour))
+	token, err := s.tokens.make("key:1", 0, now, now.Add(time.Hour))
 	if err != nil {
 		f.Fatal(err)
 	}

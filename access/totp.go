@@ -158,7 +158,7 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 		return err
 	}
 	code = plainCode(code)
-	recovered := false
+	recovered, left := false, 0
 	err := s.update(ctx, c.Name, func(c *models.Credentials) error {
 		if step := stepOf(c.TOTPSecret, code, s.now()); step > c.TOTPStep {
 			c.TOTPStep = step
@@ -169,6 +169,7 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 			return models.ErrUnauthorized
 		}
 		c.RecoveryHash = slices.Delete(slices.Clone(c.RecoveryHash), i, i+1)
+		left = len(c.RecoveryHash)
 		return nil
 	})
 	if errors.Is(err, models.ErrUnauthorized) {
@@ -180,7 +181,7 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 	s.attempts.succeeded(account, address)
 	if recovered {
 		actor := models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Address: address}
-		_ = s.Record(models.WithActor(ctx, actor), models.AuditRecoveryUsed, "", fmt.Sprintf("%d left", len(c.RecoveryHash)-1))
+		_ = s.Record(models.WithActor(ctx, actor), models.AuditRecoveryUsed, "", fmt.Sprintf("%d left", left))
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ type Actor struct {
 	Scopes  []Scope   // of a key
 	Sources []string  // globs of the sources that they may speak as; none for any
 	Session int64     // by which a user is signed in, 0 without
-	Since   time.Time // when what they show was made; zero where that does not matter
+	Since   time.Time // when the password was chosen for which a user has a token; zero for others
 	Until   time.Time // when what they have shown ends by itself; zero for never
 	Ingest  bool      // may hand in events without having shown anything
 }

@@ -1,0 +1,156 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"alerthub/models"
+)
+
+// meddling has something done while the store is asked to delete sessions, or
+// to write a line of the audit log: once.
+type meddling struct {
+	Store
+	atDelete func()
+	atAudit  map[models.AuditAction]func()
+}
+
+func (m *meddling) DeleteSessions(ctx context.Context, ids []int64) error {
+	if do := m.atDelete; do != nil {
+		m.atDelete = nil
+		do()
+	}
+	return m.Store.DeleteSessions(ctx, ids)
+}
+
+func (m *meddling) AddAudit(ctx context.Context, e models.AuditEntry) error {
+	if do := m.atAudit[e.Action]; do != nil {
+		delete(m.atAudit, e.Action)
+		do()
+	}
+	return m.Store.AddAudit(ctx, e)
+}
+
+// meddle has the service use such a store.
+func (b *bench) meddle() *meddling {
+	m := &meddling{Store: b.Service.store, atAudit: make(map[models.AuditAction]func())}
+	b.Service.store = m
+	return m
+}
+
+// secondFactor gives somebody a second factor, and returns recovery codes.
+func (b *bench) secondFactor(name string) []string {
+	b.t.Helper()
+	actor, _ := b.Session(b.t.Context(), b.signIn(name).Token, home)
+	offered, err := b.NewSecondFactor(actor)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	codes, err := b.TurnOnSecondFactor(local(b.t), actor, b.code(offered.Secret))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return codes
+}
+
+// What a password was shown for begins nothing once that password is another
+// one, or its user is disabled: wherever the sign-in is by then.
+func TestService_ChangedDuringSignIn(t *testing.T) {
+	b := begin(t)
+	b.add("root", models.RoleAdmin)
+	ana := b.add("ana", models.RoleViewer)
+	old := b.signIn("ana")
+	m := b.meddle()
+	visitor := models.Visitor{Address: home}
+	for name, change := range map[string]func() error{
+		"password": func() error { return b.SetPassword(local(t), "ana", good, 0) },
+		"disabled": func() error { return b.SetDisabled(local(t), "ana", true) },
+	} {
+		changed := func() {
+			if err := change(); err != nil {
+				t.Error(err)
+			}
+		}
+		in := func(what string, err error) {
+			t.Helper()
+			if !errors.Is(err, models.ErrUnauthorized) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+			if left := b.Sessions(ana.ID, 0); len(left) != 0 {
+				t.Errorf("%s, %s: signed in by %+v", name, what, left)
+			}
+			if left, err := b.store.Sessions(t.Context()); err != nil || len(left) != 0 {
+				t.Errorf("%s, %s: stored %+v, %v", name, what, left, err)
+			}
+			if err := b.SetDisabled(local(t), "ana", false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if old.Token == "" {
+			old = b.signIn("ana")
+		}
+		m.atDelete = changed // of the browser's session of before
+		_, err := b.SignIn(t.Context(), "ana", good, old.Token, visitor)
+		in("between password and session", err)
+		old = models.Ticket{}
+
+		codes := b.secondFactor("ana")
+		m.atAudit[models.AuditRecoveryUsed] = changed
+		_, err = b.Confirm(t.Context(), codes[0], b.signIn("ana").Token, visitor)
+		in("between code and session", err)
+		m.atAudit[models.AuditRecoveryUsed] = changed
+		_, _, err = b.IssueTokenFor(t.Context(), "ana", good, codes[1], home)
+		in("between code and token", err)
+
+		waits := b.signIn("ana")
+		changed()
+		if err := b.SetDisabled(local(t), "ana", false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Confirm(t.Context(), codes[2], waits.Token, visitor); !errors.Is(err, models.ErrNotFound) {
+			t.Errorf("%s, between password and code: %v", name, err)
+		}
+		if err := b.TurnOffSecondFactor(local(t), "ana"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A token ends with the password that it was made for, even when the clock
+// stands still, or goes back.
+func TestTokens_OfAnOldPassword(t *testing.T) {
+	b := begin(t)
+	b.add("ana", models.RoleViewer)
+	for range 2 {
+		token, _, err := b.IssueTokenFor(t.Context(), "ana", good, "", home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.opens("a token", token, models.PermitRead)
+		if err := b.SetPassword(local(t), "ana", good, 0); err != nil {
+			t.Fatal(err)
+		}
+		b.shut("of an old password", token)
+	}
+}
+
+// Two who show the same password at the same time cannot both replace it: the
+// second has not shown the one that holds by then.
+func TestService_ChangePasswordAtOnce(t *testing.T) {
+	b := begin(t)
+	b.add("ana", models.RoleViewer)
+	actor, _ := b.Session(t.Context(), b.signIn("ana").Token, home)
+	var all sync.WaitGroup
+	results := make(chan error, 2)
+	for range cap(results) {
+		all.Go(func() { results <- b.ChangePassword(t.Context(), actor, good, "another good one") })
+	}
+	all.Wait()
+	if first, second := <-results, <-results; (first == nil) == (second == nil) {
+		t.Errorf("%v and %v", first, second)
+	} else if err := errors.Join(first, second); field(err) != "current: is not the password" {
+		t.Error(err)
+	}
+}
