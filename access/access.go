@@ -64,12 +64,13 @@ type Service struct {
 
 	change sync.Mutex // held by whoever changes a user, from what was read until it is stored
 
-	mu       sync.RWMutex
-	users    map[int64]*models.Credentials // values are never changed, only replaced
-	named    map[string]int64              // by the name in lower case
-	sessions map[string]*session           // by the hash of the token
-	setup    string                        // hash of the token that may add the first user; "" for none
-	setupEnd time.Time
+	mu        sync.RWMutex
+	users     map[int64]*models.Credentials // values are never changed, only replaced
+	named     map[string]int64              // by the name in lower case
+	sessions  map[string]*session           // by the hash of the token
+	undeleted []int64                       // sessions that have ended, and are still stored
+	setup     string                        // hash of the token that may add the first user; "" for none
+	setupEnd  time.Time
 }
 
 // New reads what is stored.
@@ -135,6 +136,10 @@ const (
 	storeSendersEvery = 10 * time.Second
 )
 
+// storeTime bounds how long what must be stored waits for the store, whether
+// whoever asked for it is still there or not.
+const storeTime = 5 * time.Second
+
 // Run stores what is learnt all the time, and once more when ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	uses, senders := time.NewTicker(storeUsesEvery), time.NewTicker(storeSendersEvery)
@@ -146,10 +151,12 @@ func (s *Service) Run(ctx context.Context) error {
 			s.keep(ctx, "the last use of keys", s.storeUses)
 		case <-senders.C:
 			s.keep(ctx, "anonymous senders", s.storeSenders)
+			s.keep(ctx, "the end of sessions", s.storeEnds)
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx)
 			s.keep(ctx, "the last use of keys", s.storeUses)
 			s.keep(ctx, "anonymous senders", s.storeSenders)
+			s.keep(ctx, "the end of sessions", s.storeEnds)
 			return nil
 		}
 	}

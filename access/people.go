@@ -163,12 +163,10 @@ func (s *Service) SetDisabled(ctx context.Context, name string, disabled bool) e
 	action := models.AuditUserEnabled
 	if disabled {
 		action = models.AuditUserDisabled
-		if err := s.endSessions(ctx, name, 0); err != nil {
-			return err
-		}
+		err = s.endSessions(ctx, name, 0)
 	}
 	_ = s.Record(ctx, action, "user "+name, "")
-	return nil
+	return err
 }
 
 // SetPassword gives a user another password, and ends all their sessions but
@@ -202,8 +200,9 @@ func (s *Service) setPassword(ctx context.Context, name, password string, old *m
 	if err != nil {
 		return err
 	}
+	err = s.endSessions(ctx, name, keep)
 	_ = s.Record(ctx, models.AuditPassword, "user "+name, "")
-	return s.endSessions(ctx, name, keep)
+	return err
 }
 
 // ChangePassword is SetPassword by the user themselves, who shows the old one:

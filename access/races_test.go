@@ -9,10 +9,12 @@ import (
 	"alerthub/models"
 )
 
-// meddling has something done while the store is asked to delete sessions, or
-// to write a line of the audit log: once.
+// meddling has something done while the store is asked to save or delete
+// sessions, or to write a line of the audit log: once. full, it deletes none.
 type meddling struct {
 	Store
+	full     bool
+	atSave   func()
 	atDelete func()
 	atAudit  map[models.AuditAction]func()
 }
@@ -22,7 +24,18 @@ func (m *meddling) DeleteSessions(ctx context.Context, ids []int64) error {
 		m.atDelete = nil
 		do()
 	}
+	if m.full {
+		return models.ErrUnavailable
+	}
 	return m.Store.DeleteSessions(ctx, ids)
+}
+
+func (m *meddling) SaveSession(ctx context.Context, v models.Session) (models.Session, error) {
+	if do := m.atSave; do != nil {
+		m.atSave = nil
+		do()
+	}
+	return m.Store.SaveSession(ctx, v)
 }
 
 func (m *meddling) AddAudit(ctx context.Context, e models.AuditEntry) error {
@@ -152,5 +165,54 @@ func TestService_ChangePasswordAtOnce(t *testing.T) {
 		t.Errorf("%v and %v", first, second)
 	} else if err := errors.Join(first, second); field(err) != "current: is not the password" {
 		t.Error(err)
+	}
+}
+
+// A session that has ended stays so after a restart, although whoever ended it
+// has gone, the store refused at first, or its end was moved at that moment.
+func TestService_EndedSessionsStayEnded(t *testing.T) {
+	for name, end := range map[string]func(b *bench, m *meddling, token string){
+		"the client is gone": func(b *bench, _ *meddling, token string) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := b.SignOut(ctx, token); err != nil {
+				t.Error(err)
+			}
+		},
+		"the disk is full": func(b *bench, m *meddling, token string) {
+			m.full = true
+			if err := b.SignOut(t.Context(), token); !errors.Is(err, models.ErrUnavailable) {
+				t.Errorf("signed out without a store: %v", err)
+			}
+			m.full = false
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := b.Run(ctx); err != nil { // which stores what is left once more
+				t.Error(err)
+			}
+		},
+		"it is used": func(b *bench, m *meddling, token string) {
+			b.clock = b.clock.Add(2 * storeEvery)
+			m.atSave = func() {
+				if err := b.SignOut(t.Context(), token); err != nil {
+					t.Error(err)
+				}
+			}
+			b.Session(t.Context(), token, home)
+			if m.atSave != nil {
+				t.Error("its end was not stored: this proves nothing")
+			}
+		},
+	} {
+		b := begin(t)
+		b.add("ana", models.RoleViewer)
+		token := b.signIn("ana").Token
+		end(b, b.meddle(), token)
+		for _, when := range []string{"before", "after"} {
+			if _, ok := b.Session(t.Context(), token, home); ok {
+				t.Errorf("%s: still signed in %s a restart", name, when)
+			}
+			b.restart()
+		}
 	}
 }

@@ -57,10 +57,7 @@ func (s *Service) loadSessions(ctx context.Context) error {
 		s.sessions[v.TokenHash] = &session{Session: v, stored: v.ExpiresAt}
 		s.attempts.succeeded(strings.ToLower(c.Name), v.Address)
 	}
-	if len(ended) == 0 {
-		return nil
-	}
-	return s.store.DeleteSessions(ctx, ended)
+	return s.forget(ctx, ended)
 }
 
 // sessionStore is the library's view of the sessions.
@@ -156,13 +153,34 @@ func (s *Service) drop(ctx context.Context, which func(*session) bool) error {
 		}
 	}
 	s.mu.Unlock()
+	return s.forget(ctx, ids)
+}
+
+// forget deletes sessions that have ended, also when whoever ended them has
+// gone meanwhile. Those that are still stored are left to Run: a restart would
+// bring them back.
+func (s *Service) forget(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
 	if err := s.store.DeleteSessions(ctx, ids); err != nil {
+		s.mu.Lock()
+		s.undeleted = append(s.undeleted, ids...)
+		s.mu.Unlock()
 		return fmt.Errorf("end %d sessions: %w", len(ids), err)
 	}
 	return nil
+}
+
+// storeEnds deletes the sessions that could not be deleted when they ended.
+func (s *Service) storeEnds(ctx context.Context) error {
+	s.mu.Lock()
+	ids := s.undeleted
+	s.undeleted = nil
+	s.mu.Unlock()
+	return s.forget(ctx, ids)
 }
 
 // endSessions ends all sessions of a user but the one with the id keep.
@@ -259,18 +277,17 @@ func (s *Service) EndSession(ctx context.Context, userID, id int64) error {
 	if !slices.ContainsFunc(s.Sessions(userID, 0), func(v models.Session) bool { return v.ID == id }) {
 		return fmt.Errorf("session %d: %w", id, models.ErrNotFound)
 	}
-	if err := s.drop(ctx, func(v *session) bool { return v.ID == id && v.UserID == userID }); err != nil {
-		return err
-	}
+	err := s.drop(ctx, func(v *session) bool { return v.ID == id && v.UserID == userID })
 	_ = s.Record(ctx, models.AuditSessionRevoked, fmt.Sprintf("session %d", id), "")
-	return nil
+	return err
 }
 
 // EndOthers ends all sessions of a user but the one with the id keep.
 func (s *Service) EndOthers(ctx context.Context, name string, keep int64) error {
-	if err := s.endSessions(ctx, name, keep); err != nil {
+	err := s.endSessions(ctx, name, keep)
+	if errors.Is(err, models.ErrNotFound) {
 		return err
 	}
 	_ = s.Record(ctx, models.AuditSessionRevoked, "all other sessions", "")
-	return nil
+	return err
 }

@@ -117,17 +117,16 @@ func (s *Service) Confirm(ctx context.Context, code, token string, visitor model
 	return s.begin(ctx, v.owes, token, visitor, false)
 }
 
-// SignOut ends the session of a token.
+// SignOut ends the session of a token. The error is the store's: the session
+// has ended all the same.
 func (s *Service) SignOut(ctx context.Context, token string) error {
 	loaded, err := s.scs.Load(ctx, token)
 	if err != nil {
 		return err
 	}
-	if err := s.scs.Destroy(loaded); err != nil {
-		return err
-	}
+	err = s.scs.Destroy(loaded)
 	_ = s.Record(ctx, models.AuditSignOut, "", "")
-	return nil
+	return err
 }
 
 // setupWithin is how long the link of a first start is good for.

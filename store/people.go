@@ -110,15 +110,20 @@ func (s *Store) Sessions(ctx context.Context) ([]models.Session, error) {
 	return convert(rows, (*sessionRow).session)
 }
 
-// SaveSession stores a session: a new one when its ID is 0, else all of it
-// anew. It returns it with its ID. The error wraps models.ErrUnavailable, or
-// is the context's.
+// SaveSession stores a session: a new one when its ID is 0, else only its new
+// end, and nothing when it is not there any more. It returns it with its ID.
+// The error wraps models.ErrUnavailable, or is the context's.
 func (s *Store) SaveSession(ctx context.Context, v models.Session) (models.Session, error) {
 	row := sessionRow{
 		ID: v.ID, TokenHash: v.TokenHash, UserID: v.UserID, BegunAt: models.FormatTime(v.BegunAt), ExpiresAt: models.FormatTime(v.ExpiresAt),
 		Address: v.Address, Agent: v.Agent, Data: v.Data,
 	}
-	err := s.write(ctx, "save a session", func(tx *gorm.DB, _ *tally) error { return tx.Save(&row).Error })
+	err := s.write(ctx, "save a session", func(tx *gorm.DB, _ *tally) error {
+		if v.ID == 0 {
+			return tx.Create(&row).Error
+		}
+		return tx.Model(&row).Update("expires_at", row.ExpiresAt).Error
+	})
 	v.ID = row.ID
 	return v, err
 }
