@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"alerthub/models"
 )
@@ -214,5 +216,57 @@ func TestService_EndedSessionsStayEnded(t *testing.T) {
 			}
 			b.restart()
 		}
+		if log, err := b.AuditLog(t.Context(), models.AuditFilter{Action: models.AuditSignOut, Limit: 10}); err != nil || len(log) != 1 {
+			t.Errorf("%s: on record: %+v, %v", name, log, err)
+		}
 	}
+}
+
+// Who goes away once their password is looked at is on record all the same:
+// their guess, and what they have got by it.
+func TestService_RecordsWhoHasGone(t *testing.T) {
+	b := begin(t)
+	b.add("ana", models.RoleViewer)
+	m := b.meddle()
+	for action, do := range map[models.AuditAction]func(ctx context.Context) error{
+		models.AuditSignInFailed: func(ctx context.Context) error {
+			_, err := b.SignIn(ctx, "ana", "not the password", "", models.Visitor{Address: home})
+			return err
+		},
+		models.AuditToken: func(ctx context.Context) error {
+			_, _, err := b.IssueTokenFor(ctx, "ana", good, "", home)
+			return err
+		},
+	} {
+		ctx, leave := context.WithCancel(t.Context())
+		m.atAudit[action] = leave
+		if err := do(ctx); ctx.Err() == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, and gone: %v", action, err, ctx.Err())
+		}
+		if log, err := b.AuditLog(t.Context(), models.AuditFilter{Action: action, Limit: 10}); err != nil || len(log) != 1 {
+			t.Errorf("%s: on record: %+v, %v", action, log, err)
+		}
+	}
+}
+
+// stalledStore never writes a line.
+type stalledStore struct{ countedStore }
+
+func (*stalledStore) AddAudit(ctx context.Context, _ models.AuditEntry) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A store that stands still holds nobody for long.
+func TestService_RecordEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(t.Context(), &stalledStore{}, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if err := s.Record(t.Context(), models.AuditSignOut, "", ""); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != storeTime {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
 }

@@ -45,7 +45,10 @@ func (m *memoryAccess) SaveSession(_ context.Context, s models.Session) (models.
 
 func (m *memoryAccess) DeleteSessions(context.Context, []int64) error { return nil }
 
-func (m *memoryAccess) AddAudit(_ context.Context, e models.AuditEntry) error {
+func (m *memoryAccess) AddAudit(ctx context.Context, e models.AuditEntry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e.ID = int64(len(m.audit) + 1)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -14,8 +13,8 @@ import (
 
 // Audit keeps who did what.
 type Audit interface {
-	// Record writes that the actor of ctx did action to object. It logs its
-	// error: what was done is done.
+	// Record writes that the actor of ctx did action to object, also when ctx
+	// has ended, and within a few seconds. It logs its error: what was done is done.
 	Record(ctx context.Context, action models.AuditAction, object, detail string) error
 	// AuditLog reads what was recorded, the newest first.
 	AuditLog(ctx context.Context, f models.AuditFilter) ([]models.AuditEntry, error)
@@ -32,15 +31,10 @@ func (noAudit) AuditLog(context.Context, models.AuditFilter) ([]models.AuditEntr
 	return nil, nil
 }
 
-// auditTime bounds how long a request waits for the log.
-const auditTime = 5 * time.Second
-
-// record tells the audit log what this request has done, also when whoever
-// asked for it has gone meanwhile. by is a name that was typed: it is kept for
-// those of whom nothing else is known.
+// record tells the audit log what this request has done. by is a name that was
+// typed: it is kept for those of whom nothing else is known.
 func (h *Handler) record(c echo.Context, by string, action models.AuditAction, object, detail string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), auditTime)
-	defer cancel()
+	ctx := c.Request().Context()
 	actor := models.ActorOf(ctx)
 	actor.Name, actor.Address = cmp.Or(actor.Name, by), cmp.Or(actor.Address, c.RealIP())
 	_ = h.audit.Record(models.WithActor(ctx, actor), action, object, detail) // it has logged why
