@@ -81,6 +81,12 @@ func TestAccess_SecretsStayInside(t *testing.T) {
 	secrets["a token"], secrets["a forged token"] = issued.Token, another(issued.Token)
 	secrets["a wrong key"] = another(secrets["a key"])
 	for _, show := range []string{"a token", "a forged token", "a wrong key", "a key"} {
+		for _, scheme := range []string{"", "Bearer:", "Bearer"} { // forgotten, and mistyped
+			script.header.Set("Authorization", scheme+secrets[show])
+			if got := script.get("/api/events"); got.Status != http.StatusUnauthorized {
+				t.Errorf("%s as %q: %d", show, scheme, got.Status)
+			}
+		}
 		script.header.Set("Authorization", "Bearer "+secrets[show])
 		script.get("/api/events")
 		device := dialDevice(t, p)

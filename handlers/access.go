@@ -118,8 +118,8 @@ func (h *Handler) actor(c echo.Context) (models.Actor, error) {
 	nobody := h.access.Anonymous(address)
 	if header := r.Header.Get(echo.HeaderAuthorization); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return models.Actor{Kind: models.ActorNobody, Address: address}, fmt.Errorf("authorization by %q: %w", scheme, models.ErrUnauthorized)
+		if !strings.EqualFold(scheme, "Bearer") { // which is a key itself when "Bearer" was forgotten
+			return models.Actor{Kind: models.ActorNobody, Address: address}, fmt.Errorf("authorization by no bearer token: %w", models.ErrUnauthorized)
 		}
 		actor, err := h.access.Bearer(ctx, strings.TrimSpace(token), address)
 		if err != nil { // a wrong token is not better than none
