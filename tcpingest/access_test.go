@@ -92,17 +92,24 @@ func slicesRepeat(s string, n int) []string {
 	return strings.Split(strings.TrimSuffix(strings.Repeat(s+"\n", n), "\n"), "\n")
 }
 
-// TestAccess_KeysAreNoEvents has a key of this hub refused wherever a device
-// puts it: what is stored is shown.
+// TestAccess_KeysAreNoEvents has a key of this hub, and a signed token, refused
+// wherever a device puts it: what is stored is shown.
 func TestAccess_KeysAreNoEvents(t *testing.T) {
 	svc := &fakeService{}
 	_, addr := start(t, svc, Config{Access: keyed(false)})
 	c := dial(t, addr)
-	c.send("{}\n" + `{"token":"nah_secret"}` + "\n" + `{"message":"m","token":"nah_secret"}` + "\n" + `{"token":"mine"}` + "\n")
+	c.send("{}\n")
 	c.expect(`{"ok":true,"event_id":1}`)
-	c.expect(`{"ok":false,"error":"invalid_event","field":"token"}`)
-	c.expect(`{"ok":false,"error":"invalid_event","field":"token"}`)
-	c.expect(`{"ok":true,"event_id":2}`)
+	for _, secret := range []string{"nah_secret", `\u006eah_secret`, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyOjEifQ.c2ln", "eyJhbGciOi", `ey\u004ahbGciOi\ud800`, "IHsiYWxnIjoi.e30.c2ln-_"} {
+		for _, line := range []string{`{"token":"` + secret + `"}`, `{"message":"m","token":"` + secret + `"}`} {
+			c.send(line + "\n")
+			c.expect(`{"ok":false,"error":"invalid_event","field":"token"}`)
+		}
+	}
+	for i, harmless := range []string{`"mine"`, `""`, `7`, `null`, `["eyJhbGciOi"]`, `"10.0.0.1"`, `"see sw-1.example.net"`, `"a..b"`} {
+		c.send(`{"token":` + harmless + "}\n")
+		c.expect(fmt.Sprintf(`{"ok":true,"event_id":%d}`, i+2))
+	}
 }
 
 func TestAccess_AnonymousSendersAreNoted(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -52,7 +53,7 @@ var (
 //
 // Errors: models.ErrInvalidJSON for anything but one well-formed object
 // without duplicate members; a *models.FieldError for a member of the wrong
-// type, an unusable key or a key of this hub, which must not be stored;
+// type, an unusable key, or a key or a signed token, which must not be stored;
 // models.ErrForeignSource for a source of others. The draft then says only who
 // sent it. Decode keeps no reference to raw.
 func Decode(raw []byte, from Origin) (models.Draft, error) {
@@ -75,7 +76,7 @@ func decode(raw []byte, from Origin) (models.Draft, error) {
 	if err := json.Unmarshal(raw, &l, lenientText); err != nil {
 		return models.Draft{}, decodeError(raw, err)
 	}
-	if bytes.HasPrefix(l.Token, []byte(`"`+models.KeyPrefix)) {
+	if isSecret(l.Token) {
 		return models.Draft{}, &models.FieldError{Field: "token", Reason: "is a secret and no part of an event: it is shown once, before the events"}
 	}
 	severity, err := severityWord(l.Severity)
@@ -94,6 +95,19 @@ func decode(raw []byte, from Origin) (models.Draft, error) {
 	}
 	return draft, err
 }
+
+// isSecret reports whether the token member of an event is a key of a hub or
+// looks like a signed token (JWS, RFC 7515): three parts in base64url, of which
+// the first is nearly always that of an object, `{"`.
+func isSecret(token jsontext.Value) bool {
+	if token.Kind() != '"' {
+		return false
+	}
+	text, _ := jsontext.AppendUnquote(nil, token) // all of it, whatever is wrong with its letters
+	return bytes.HasPrefix(text, []byte(models.KeyPrefix)) || bytes.HasPrefix(text, []byte("eyJ")) || signedToken.Match(text)
+}
+
+var signedToken = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 
 // DecodeToken reads {"token":"..."}, by which a sender shows who it is; ok is
 // false for anything else. An object with a message is an event, whatever else
