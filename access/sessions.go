@@ -218,10 +218,11 @@ func (s *Service) sessionGoesOn(a models.Actor) bool {
 	return v != nil && c != nil && s.use(context.Background(), v, c)
 }
 
-// sessionByID finds a session or nil. The caller holds mu.
+// sessionByID finds a session or nil: nobody is signed in by number 0, which
+// sign-ins have that wait for a code. The caller holds mu.
 func (s *Service) sessionByID(id int64) *session {
 	for _, v := range s.sessions {
-		if v.ID == id {
+		if v.ID == id && id != 0 {
 			return v
 		}
 	}

@@ -135,3 +135,19 @@ func TestService_SlowsGuessingOfCodes(t *testing.T) {
 		}
 	}
 }
+
+// Who acts without a session has no seed, and sees nobody's: not by the
+// sign-in of somebody else that waits for its code either.
+func TestService_SecondFactorNeedsASession(t *testing.T) {
+	b := begin(t)
+	ana, ben := b.add("ana", models.RoleViewer), b.add("ben", models.RoleViewer)
+	b.secondFactor("ana")
+	b.signIn("ana") // waits
+	byToken := func(u models.User) models.Actor { return models.Actor{Kind: models.ActorUser, ID: u.ID, Name: u.Name} }
+	if got, err := b.NewSecondFactor(byToken(ana)); !errors.Is(err, models.ErrNotFound) {
+		t.Errorf("a seed for a token: %+v, %v", got, err)
+	}
+	if got, err := b.OfferedSecondFactor(byToken(ben)); !errors.Is(err, models.ErrNotFound) {
+		t.Errorf("somebody else's seed: %+v, %v", got, err)
+	}
+}

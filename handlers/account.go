@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -18,11 +19,22 @@ func (h *Handler) accountRoutes() []route {
 		{http.MethodGet, "/account", models.PermitSelf, h.getAccount},
 		{http.MethodPost, "/account/password", models.PermitSelf, h.postPassword},
 		{http.MethodPost, "/account/sessions/end", models.PermitSelf, h.postEndSession},
-		{http.MethodPost, "/account/totp", models.PermitSelf, h.postTOTP},
-		{http.MethodGet, "/account/totp.png", models.PermitSelf, h.getTOTPPicture},
-		{http.MethodPost, "/account/totp/confirm", models.PermitSelf, h.postTOTPConfirm},
-		{http.MethodPost, "/account/totp/codes", models.PermitSelf, h.postTOTPCodes},
-		{http.MethodPost, "/account/totp/off", models.PermitSelf, h.postTOTPOff},
+		{http.MethodPost, "/account/totp", models.PermitSelf, inSession(h.postTOTP)},
+		{http.MethodGet, "/account/totp.png", models.PermitSelf, inSession(h.getTOTPPicture)},
+		{http.MethodPost, "/account/totp/confirm", models.PermitSelf, inSession(h.postTOTPConfirm)},
+		{http.MethodPost, "/account/totp/codes", models.PermitSelf, inSession(h.postTOTPCodes)},
+		{http.MethodPost, "/account/totp/off", models.PermitSelf, inSession(h.postTOTPOff)},
+	}
+}
+
+// inSession keeps out who acts by a token: a second factor that is being turned
+// on waits in a session.
+func inSession(handle echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if models.ActorOf(c.Request().Context()).Session == 0 {
+			return fmt.Errorf("second factor without a session: %w", models.ErrForbidden)
+		}
+		return handle(c)
 	}
 }
 

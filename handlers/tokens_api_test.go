@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -164,4 +165,22 @@ func decoded(t *testing.T, part string) []byte {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// The second factor is seen to in a session: a token shows no seed.
+func TestToken_HasNoSecondFactor(t *testing.T) {
+	server, o := closedHub(t, &fakeService{})
+	token, _, err := o.Access.IssueTokenFor(t.Context(), "viewer", goodPassword, "", "192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range (&Handler{}).accountRoutes() {
+		if !strings.HasPrefix(r.path, "/account/totp") {
+			continue
+		}
+		answer := visit(t, server, r.method, r.path, url.Values{"current": {goodPassword}, "code": {"000000"}}, "Authorization", "Bearer "+token)
+		if answer.StatusCode != http.StatusForbidden {
+			t.Errorf("%s %s: %d", r.method, r.path, answer.StatusCode)
+		}
+	}
 }
