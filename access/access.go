@@ -140,7 +140,8 @@ const (
 // whoever asked for it is still there or not.
 const storeTime = 5 * time.Second
 
-// Run stores what is learnt all the time, and once more when ctx ends.
+// Run stores what is learnt all the time, and once more when ctx ends; and
+// forgets what need not be known any more.
 func (s *Service) Run(ctx context.Context) error {
 	uses, senders := time.NewTicker(storeUsesEvery), time.NewTicker(storeSendersEvery)
 	defer uses.Stop()
@@ -149,6 +150,7 @@ func (s *Service) Run(ctx context.Context) error {
 		select {
 		case <-uses.C:
 			s.keep(ctx, "the last use of keys", s.storeUses)
+			s.attempts.forget(s.now())
 		case <-senders.C:
 			s.keep(ctx, "anonymous senders", s.storeSenders)
 			s.keep(ctx, "the end of sessions", s.storeEnds)

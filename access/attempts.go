@@ -35,6 +35,17 @@ func newAttempts() attempts {
 	return attempts{mu: new(sync.Mutex), failures: make(map[string]*failures), known: make(map[string]bool)}
 }
 
+// forget lets go of failures that are too old to count.
+func (a attempts) forget(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for subject, f := range a.failures {
+		if now.Sub(f.last) > forgetAfter {
+			delete(a.failures, subject)
+		}
+	}
+}
+
 // wait tells how long none of the subjects may try; 0 when they may now.
 func (a attempts) wait(now time.Time, subjects ...string) (wait time.Duration) {
 	a.mu.Lock()

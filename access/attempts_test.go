@@ -1,8 +1,10 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -92,6 +94,47 @@ func TestService_ManyGuessesAtOnce(t *testing.T) {
 	if looked != freeFailures+1 {
 		t.Errorf("%d passwords were looked at, want %d", looked, freeFailures+1)
 	}
+}
+
+// What is remembered of failures is bounded: names that nobody can have count
+// as one, and what is old is forgotten.
+func TestService_ForgetsFailures(t *testing.T) {
+	b := begin(t)
+	for i := range 2 * freeFailures {
+		b.try(strings.Repeat("é", models.MaxUserName)+fmt.Sprint(i), home)
+	}
+	remembered := func() (n int) {
+		for subject := range b.attempts.failures {
+			n += len(subject)
+		}
+		return n
+	}
+	if n := remembered(); n > 100 {
+		t.Errorf("%d bytes are remembered", n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(t.Context(), &countedStore{}, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(ctx) }()
+		for i := range 100 {
+			_ = s.attempt(fmt.Sprintf("name %d", i), fmt.Sprintf("198.51.100.%d", i))
+		}
+		time.Sleep(forgetAfter)
+		_ = s.attempt("late", home)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := len(s.attempts.failures); n != 2 {
+			t.Errorf("%d failures are remembered, want those of an account and an address", n)
+		}
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A hash costs 19 MiB: two at a time, a queue of 32, and then it is busy.

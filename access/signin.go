@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"alerthub/models"
 )
@@ -31,6 +32,9 @@ func (s *Service) SignIn(ctx context.Context, name, password, token string, visi
 // password is looked at, so that many at once count too.
 func (s *Service) check(ctx context.Context, name, password, address string) (*models.Credentials, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
+	if utf8.RuneCountInString(name) > models.MaxUserName {
+		name = "" // nobody has one of these, and they count as one
+	}
 	if err := s.attempt(name, address); err != nil {
 		return nil, err
 	}
