@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,6 +173,29 @@ func TestService_Revoked(t *testing.T) {
 		if !errors.Is(err, models.ErrLastAdmin) {
 			t.Errorf("the last admin, %s: %v", name, err)
 		}
+	}
+}
+
+// The log says whose sessions were ended, and which.
+func TestService_EndedSessionsAreOnRecord(t *testing.T) {
+	b := begin(t)
+	ana := b.add("ana", models.RoleViewer)
+	b.signIn("ana")
+	here, _ := b.Session(t.Context(), b.signIn("ana").Token, home)
+	for _, err := range []error{
+		b.EndSession(local(t), ana.ID, here.Session-1), b.EndOthers(local(t), "ana", here.Session), b.EndOthers(local(t), "ana", 0), b.EndOthers(local(t), "nobody", 0),
+	} {
+		if err != nil && !errors.Is(err, models.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	log, err := b.AuditLog(t.Context(), models.AuditFilter{Action: models.AuditSessionRevoked, Limit: 10})
+	var got []string
+	for _, e := range log {
+		got = append(got, e.Object+": "+e.Detail)
+	}
+	if want := []string{"user ana: all sessions", "user ana: all other sessions", "user ana: session 1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -279,7 +279,10 @@ func (s *Service) EndSession(ctx context.Context, userID, id int64) error {
 		return fmt.Errorf("session %d: %w", id, models.ErrNotFound)
 	}
 	err := s.drop(ctx, func(v *session) bool { return v.ID == id && v.UserID == userID })
-	_ = s.Record(ctx, models.AuditSessionRevoked, fmt.Sprintf("session %d", id), "")
+	s.mu.RLock()
+	name := s.users[userID].Name
+	s.mu.RUnlock()
+	_ = s.Record(ctx, models.AuditSessionRevoked, "user "+name, fmt.Sprintf("session %d", id))
 	return err
 }
 
@@ -289,6 +292,10 @@ func (s *Service) EndOthers(ctx context.Context, name string, keep int64) error 
 	if errors.Is(err, models.ErrNotFound) {
 		return err
 	}
-	_ = s.Record(ctx, models.AuditSessionRevoked, "all other sessions", "")
+	which := "all sessions"
+	if keep != 0 {
+		which = "all other sessions"
+	}
+	_ = s.Record(ctx, models.AuditSessionRevoked, "user "+name, which)
 	return err
 }
