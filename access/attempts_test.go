@@ -96,6 +96,84 @@ func TestService_ManyGuessesAtOnce(t *testing.T) {
 	}
 }
 
+// Where somebody has signed in before, the failures of others do not count:
+// neither those of strangers at their address, nor, while they are signed in,
+// those with their name.
+func TestService_OthersDoNotCount(t *testing.T) {
+	b := begin(t)
+	b.add("ana", models.RoleViewer)
+	codes := b.secondFactor("ana")
+	confirm := func(code string) models.Actor {
+		t.Helper()
+		ticket, err := b.Confirm(t.Context(), code, b.signIn("ana").Token, models.Visitor{Address: home})
+		if err != nil {
+			t.Fatal(err)
+		}
+		actor, _ := b.Session(t.Context(), ticket.Token, home)
+		return actor
+	}
+	confirm(codes[0])
+	b.restart()
+	strangers := func(names ...string) {
+		t.Helper()
+		for _, name := range names {
+			for i := 0; b.try(name, home) == 0; i++ {
+				if i > freeFailures {
+					t.Fatalf("guessing %q is not slowed down", name)
+				}
+			}
+		}
+	}
+	strangers("nobody", "ana at "+home, "at "+home+": password of ana")
+	actor := confirm(codes[1])
+	strangers("ana")
+	if err := b.ChangePassword(t.Context(), actor, good, good); err != nil {
+		t.Errorf("signed in, with the right password: %v", err)
+	}
+	for i := range freeFailures + 2 {
+		var many *models.TooManyError
+		if err := b.CheckPassword(t.Context(), actor, "not the password"); errors.As(err, &many) != (i > freeFailures) {
+			t.Errorf("signed in, guess %d: %v", i, err)
+		}
+	}
+}
+
+// Many who are right at the same time all get in, and who only waits for a turn,
+// or finds the hub busy, has not failed.
+func TestService_ManySignInsAtOnce(t *testing.T) {
+	b := begin(t)
+	b.add("ana", models.RoleViewer)
+	visitor := models.Visitor{Address: home}
+	for range maxHashing {
+		b.hashing.turns <- struct{}{}
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 2 * freeFailures {
+		if _, err := b.SignIn(gone, "ana", good, "", visitor); !errors.Is(err, context.Canceled) {
+			t.Fatalf("gone: %v", err)
+		}
+	}
+	for range maxWaiting {
+		b.hashing.waiting <- struct{}{}
+	}
+	for range 2 * freeFailures {
+		if _, err := b.SignIn(t.Context(), "ana", good, "", visitor); !errors.Is(err, models.ErrBusy) {
+			t.Fatalf("busy: %v", err)
+		}
+	}
+	b.hashing = newHashing()
+	var all sync.WaitGroup
+	for range 12 {
+		all.Go(func() {
+			if _, err := b.SignIn(t.Context(), "ana", good, "", visitor); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // What is remembered of failures is bounded: names that nobody can have count
 // as one, and what is old is forgotten.
 func TestService_ForgetsFailures(t *testing.T) {
@@ -121,10 +199,10 @@ func TestService_ForgetsFailures(t *testing.T) {
 		ran := make(chan error, 1)
 		go func() { ran <- s.Run(ctx) }()
 		for i := range 100 {
-			_ = s.attempt(fmt.Sprintf("name %d", i), fmt.Sprintf("198.51.100.%d", i))
+			_, _ = s.attempt(triedPassword, fmt.Sprintf("name %d", i), fmt.Sprintf("198.51.100.%d", i))
 		}
 		time.Sleep(forgetAfter)
-		_ = s.attempt("late", home)
+		_, _ = s.attempt(triedPassword, "late", home)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if n := len(s.attempts.failures); n != 2 {

@@ -42,38 +42,49 @@ func newHashing() hashing {
 	return hashing{turns: make(chan struct{}, maxHashing), waiting: make(chan struct{}, maxWaiting)}
 }
 
-// key derives the key of a password once there is a turn; the error is
+// take waits for a turn to compute a hash, which done gives back; the error is
 // models.ErrBusy, or the context's.
-func (h hashing) key(ctx context.Context, password string, salt []byte, passes, memory uint32, threads uint8, length uint32) ([]byte, error) {
+func (h hashing) take(ctx context.Context) (done func(), err error) {
 	select {
 	case h.waiting <- struct{}{}:
-		defer func() { <-h.waiting }()
 	default:
 		return nil, fmt.Errorf("hash a password: %w", models.ErrBusy)
 	}
 	select {
 	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
+		return func() { <-h.turns; <-h.waiting }, nil
 	case <-ctx.Done():
+		<-h.waiting
 		return nil, ctx.Err()
 	}
-	return argon2.IDKey([]byte(password), salt, passes, memory, threads, length), nil
 }
 
 // hash makes what is stored of a password: the PHC string of its argon2id.
 func (h hashing) hash(ctx context.Context, password string) (string, error) {
-	salt := make([]byte, saltLength)
-	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	key, err := h.key(ctx, password, salt, hashPasses, hashMemory, hashThreads, hashLength)
+	done, err := h.take(ctx)
 	if err != nil {
 		return "", err
 	}
+	defer done()
+	salt := make([]byte, saltLength)
+	_, _ = rand.Read(salt) // never fails (crypto/rand)
+	key := argon2.IDKey([]byte(password), salt, hashPasses, hashMemory, hashThreads, hashLength)
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashPasses, hashThreads,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
-// matches reports whether password is the one of a stored hash.
-func (h hashing) matches(ctx context.Context, password, stored string) (bool, error) {
+// matches reports whether password is the one of a hash, which it asks for when
+// it has a turn.
+func (h hashing) matches(ctx context.Context, password string, ask func() (stored string, err error)) (bool, error) {
+	done, err := h.take(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	stored, err := ask()
+	if err != nil {
+		return false, err
+	}
 	var (
 		version, threads int
 		memory, passes   uint32
@@ -91,8 +102,8 @@ func (h hashing) matches(ctx context.Context, password, stored string) (bool, er
 	if err1 != nil || err2 != nil || version != argon2.Version || len(key) == 0 {
 		return false, errors.New("the stored hash of a password cannot be read")
 	}
-	got, err := h.key(ctx, password, salt, passes, memory, uint8(threads), uint32(len(key)))
-	return err == nil && subtle.ConstantTimeCompare(got, key) == 1, err
+	got := argon2.IDKey([]byte(password), salt, passes, memory, uint8(threads), uint32(len(key)))
+	return subtle.ConstantTimeCompare(got, key) == 1, nil
 }
 
 // common.txt is the 4,000 most frequent passwords of at least eight

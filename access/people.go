@@ -225,7 +225,7 @@ func (s *Service) CheckPassword(ctx context.Context, actor models.Actor, passwor
 }
 
 func (s *Service) checkAgain(ctx context.Context, actor models.Actor, password string) (*models.Credentials, error) {
-	c, err := s.check(ctx, actor.Name, password, actor.Address)
+	c, err := s.check(ctx, triedAgain, actor.Name, password, actor.Address)
 	if errors.Is(err, models.ErrUnauthorized) {
 		err = errNotCurrent
 	}

@@ -55,7 +55,7 @@ func (s *Service) loadSessions(ctx context.Context) error {
 			continue
 		}
 		s.sessions[v.TokenHash] = &session{Session: v, stored: v.ExpiresAt}
-		s.attempts.succeeded(strings.ToLower(c.Name), v.Address)
+		s.attempts.know(knownAt(triedPassword, strings.ToLower(c.Name), v.Address))
 	}
 	return s.forget(ctx, ended)
 }

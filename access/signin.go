@@ -21,48 +21,53 @@ const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$Tm9ib2R5J3Mgc2FsdC4hIQ$m0f0V
 // models.ErrUnauthorized, the same for a wrong name, a wrong password and a
 // user who is disabled; a *models.TooManyError; or one of the store's.
 func (s *Service) SignIn(ctx context.Context, name, password, token string, visitor models.Visitor) (models.Ticket, error) {
-	c, err := s.check(ctx, name, password, visitor.Address)
+	c, err := s.check(ctx, triedPassword, name, password, visitor.Address)
 	if err != nil {
 		return models.Ticket{}, err
 	}
 	return s.begin(ctx, c, token, visitor, c.TOTPSecret != "")
 }
 
-// check finds the user whose password this is. Tries are counted before the
-// password is looked at, so that many at once count too.
-func (s *Service) check(ctx context.Context, name, password, address string) (*models.Credentials, error) {
+// check finds the user whose password this is. A try is counted before the
+// password is looked at, so that many at once count too, but when it has its
+// turn: who only waits has not failed.
+func (s *Service) check(ctx context.Context, what, name, password, address string) (*models.Credentials, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if utf8.RuneCountInString(name) > models.MaxUserName {
 		name = "" // nobody has one of these, and they count as one
 	}
-	if err := s.attempt(name, address); err != nil {
+	if wait := s.attempts.wait(s.now(), what, name, address); wait > 0 { // takes nobody's turn
+		return nil, &models.TooManyError{Wait: wait}
+	}
+	var t try
+	var c *models.Credentials
+	matches, err := s.hashing.matches(ctx, password, func() (stored string, err error) {
+		if t, err = s.attempt(what, name, address); err != nil {
+			return "", err
+		}
+		if c, err = s.credentials(name); err != nil {
+			return nobodysHash, nil
+		}
+		return c.PasswordHash, nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	c, err := s.credentials(name)
-	stored := nobodysHash
-	if err == nil {
-		stored = c.PasswordHash
-	}
-	matches, hashErr := s.hashing.matches(ctx, password, stored)
-	if hashErr != nil {
-		return nil, hashErr
-	}
-	if err != nil || !matches || !c.DisabledAt.IsZero() {
+	if c == nil || !matches || !c.DisabledAt.IsZero() {
 		s.failed(ctx, c, address, "password")
 		return nil, fmt.Errorf("sign in: %w", models.ErrUnauthorized)
 	}
-	s.attempts.succeeded(name, address)
+	s.attempts.succeeded(t)
 	return c, nil
 }
 
 // attempt counts a try, or refuses it.
-func (s *Service) attempt(name, address string) error {
-	now, subjects := s.now(), s.attempts.of(name, address)
-	if wait := s.attempts.wait(now, subjects...); wait > 0 {
-		return &models.TooManyError{Wait: wait}
+func (s *Service) attempt(what, name, address string) (try, error) {
+	t, wait := s.attempts.begin(s.now(), what, name, address)
+	if wait > 0 {
+		return try{}, &models.TooManyError{Wait: wait}
 	}
-	s.attempts.failed(now, subjects...)
-	return nil
+	return t, nil
 }
 
 // failed tells of a sign-in that failed. The name of nobody is not kept:

@@ -107,7 +107,7 @@ func (s *Service) IssueToken(ctx context.Context) (token string, expires time.Ti
 // IssueTokenFor makes a token for a user who has shown a password, and a code
 // where there is a second factor. The errors are those of SignIn.
 func (s *Service) IssueTokenFor(ctx context.Context, name, password, code, address string) (token string, expires time.Time, err error) {
-	c, err := s.check(ctx, name, password, address)
+	c, err := s.check(ctx, triedPassword, name, password, address)
 	if err == nil && c.TOTPSecret != "" {
 		err = s.checkCode(ctx, c, code, address)
 	}

@@ -152,14 +152,13 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, name string) ([]string
 // checkCode takes a code of a user's second factor, or a recovery code, each
 // once. The error is models.ErrUnauthorized, or a *models.TooManyError.
 func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, address string) error {
-	// Codes have a count of their own: the password was right.
-	account := "code of " + strings.ToLower(c.Name)
-	if err := s.attempt(account, address); err != nil {
+	t, err := s.attempt(triedCode, strings.ToLower(c.Name), address)
+	if err != nil {
 		return err
 	}
 	code = plainCode(code)
 	recovered, left := false, 0
-	err := s.update(ctx, c.Name, func(c *models.Credentials) error {
+	err = s.update(ctx, c.Name, func(c *models.Credentials) error {
 		if step := stepOf(c.TOTPSecret, code, s.now()); step > c.TOTPStep {
 			c.TOTPStep = step
 			return nil
@@ -172,13 +171,17 @@ func (s *Service) checkCode(ctx context.Context, c *models.Credentials, code, ad
 		left = len(c.RecoveryHash)
 		return nil
 	})
-	if errors.Is(err, models.ErrUnauthorized) {
+	switch {
+	case errors.Is(err, models.ErrUnauthorized):
 		s.failed(ctx, c, address, "code")
+	case err != nil:
+		s.attempts.undo(t)
+	default:
+		s.attempts.succeeded(t)
 	}
 	if err != nil {
 		return fmt.Errorf("check a code: %w", err)
 	}
-	s.attempts.succeeded(account, address)
 	if recovered {
 		actor := models.Actor{Kind: models.ActorUser, ID: c.ID, Name: c.Name, Address: address}
 		_ = s.Record(models.WithActor(ctx, actor), models.AuditRecoveryUsed, "", fmt.Sprintf("%d left", left))
