@@ -57,7 +57,7 @@ func (h *Handler) accessRoutes() []route {
 	}
 	for what, do := range map[views.AskWhat]func(context.Context, models.User) error{
 		views.AskSignOut: func(ctx context.Context, u models.User) error { return h.access.EndOthers(ctx, u.Name, 0) },
-		views.AskReset:   func(ctx context.Context, u models.User) error { return h.access.TurnOffSecondFactor(ctx, u.Name) },
+		views.AskReset:   others(func(ctx context.Context, u models.User) error { return h.access.TurnOffSecondFactor(ctx, u.Name) }),
 		views.AskDisable: func(ctx context.Context, u models.User) error { return h.access.SetDisabled(ctx, u.Name, true) },
 		views.AskEnable:  func(ctx context.Context, u models.User) error { return h.access.SetDisabled(ctx, u.Name, false) },
 	} {
@@ -67,6 +67,25 @@ func (h *Handler) accessRoutes() []route {
 			route{http.MethodPost, path, models.PermitAdminister, func(c echo.Context) error { return h.changePerson(c, do) }})
 	}
 	return routes
+}
+
+// own reports whether user is who acts in ctx.
+func own(ctx context.Context, user models.User) bool {
+	self := models.ActorOf(ctx)
+	return self.Kind == models.ActorUser && self.ID == user.ID
+}
+
+// errOwn sends people to their account, where they show what they change.
+var errOwn = &models.FieldError{Field: "self", Reason: "is you: your own password and second factor are changed in the account"}
+
+// others keeps administrators from doing something to themselves.
+func others(do func(context.Context, models.User) error) func(context.Context, models.User) error {
+	return func(ctx context.Context, u models.User) error {
+		if own(ctx, u) {
+			return errOwn
+		}
+		return do(ctx, u)
+	}
 }
 
 // problems are what is wrong with a form, by the name of the field.
@@ -114,6 +133,8 @@ func refusalOf(field *models.FieldError) views.Refusal {
 		return views.RefusedCurrent
 	case "code":
 		return views.RefusedCode
+	case "self":
+		return views.RefusedSelf
 	}
 	switch field.Reason {
 	case models.PasswordShort:
@@ -188,9 +209,8 @@ func (h *Handler) showPerson(c echo.Context, status int, user models.User, wrong
 	if err != nil {
 		return err
 	}
-	self := models.ActorOf(c.Request().Context())
 	return render(ctx, c, status, views.Person(p, views.PersonData{
-		PersonRow: h.personRow(user), Self: self.Kind == models.ActorUser && self.ID == user.ID, Errors: wrong,
+		PersonRow: h.personRow(user), Self: own(c.Request().Context(), user), Errors: wrong,
 	}))
 }
 
@@ -223,7 +243,7 @@ func (h *Handler) postGivenPassword(c echo.Context) error {
 		return err
 	}
 	password := c.Request().PostForm.Get("password")
-	return h.changePerson(c, func(ctx context.Context, u models.User) error { return h.access.SetPassword(ctx, u.Name, password, 0) })
+	return h.changePerson(c, others(func(ctx context.Context, u models.User) error { return h.access.SetPassword(ctx, u.Name, password, 0) }))
 }
 
 // askPerson asks whether that is meant.

@@ -58,6 +58,9 @@ func (h *Handler) patchUser(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if (asked.Password != nil || asked.TwoFactor != nil) && own(c.Request().Context(), user) {
+		return errOwn
+	}
 	if err := h.change(c.Request().Context(), user.Name, asked); err != nil {
 		return err
 	}

@@ -220,6 +220,8 @@ func TestPeople_Forms(t *testing.T) {
 		{"/access/people/2/password", url.Values{"password": {"short"}}, 422, "password-error"},
 		{"/access/people/2/password", url.Values{"password": {"another good one"}}, 303, ""},
 		{"/access/people/99/disable", nil, 404, ""},
+		{"/access/people/3/password", url.Values{"password": {"another good one"}}, 422, "in your account"},
+		{"/access/people/3/reset", nil, 422, `<a href="/account">`},
 		{"/account/password", url.Values{"current": {goodPassword}, "password": {"another good one"}, "repeat": {"another"}}, 422, "new-again-error"},
 		{"/account/password", url.Values{"current": {"wrong"}, "password": {"another good one"}, "repeat": {"another good one"}}, 422, "current-error"},
 		{"/account/totp", url.Values{"current": {"wrong"}}, 422, "totp-error"},
@@ -238,6 +240,11 @@ func TestPeople_Forms(t *testing.T) {
 		}
 		if status != c.status || !strings.Contains(text, c.words) {
 			t.Errorf("%s %v: %d, want %d with %q", c.target, c.form, status, c.status, c.words)
+		}
+	}
+	for body, status := range map[string]int{`{"password":"another good one"}`: 400, `{"two_factor":false,"role":"viewer"}`: 400, `{"role":"admin"}`: 200} {
+		if answer, text := send(t, server, "PATCH", "/api/users/3", body, "Content-Type", jsonType, "Cookie", admin); answer.StatusCode != status || status == 400 && !strings.Contains(text, `"field":"self"`) {
+			t.Errorf("of oneself, %s: %d %s", body, answer.StatusCode, text)
 		}
 	}
 	users := o.Access.Users()

@@ -68,7 +68,7 @@ type PersonForm struct {
 type PersonData struct {
 	PersonRow
 	Self   bool              // it is who asks
-	Errors map[string]string // "role", "password", "disable", in the reader's language
+	Errors map[string]string // "role", "password", "disable", "self", in the reader's language
 }
 
 // KeysData is who may speak to the hub without a person: keys, the form that
@@ -158,6 +158,7 @@ const (
 	RefusedTaken     Refusal = "taken"      // the name
 	RefusedRole      Refusal = "role"       // none of the roles
 	RefusedLastAdmin Refusal = "last_admin" // nobody would be left to administer
+	RefusedSelf      Refusal = "self"       // done in the account alone
 	RefusedScopes    Refusal = "scopes"     // none, or unknown ones
 	RefusedSources   Refusal = "sources"    // not globs
 	RefusedExpiry    Refusal = "expiry"
@@ -191,6 +192,8 @@ func RefusalWords(ctx context.Context, r Refusal) string {
 		return i18n.T(ctx, "refused.taken")
 	case RefusedRole:
 		return i18n.T(ctx, "refused.role")
+	case RefusedSelf:
+		return i18n.T(ctx, "refused.self")
 	case RefusedLastAdmin:
 		return i18n.T(ctx, "refused.admin")
 	case RefusedScopes:

@@ -212,7 +212,7 @@ func TestRefusalWords_areAllDifferent(t *testing.T) {
 		said := map[string]Refusal{}
 		for _, r := range []Refusal{
 			RefusedSignIn, RefusedCode, RefusedLate, RefusedSetup, RefusedCurrent, RefusedShort, RefusedLong, RefusedCommon, RefusedRepeat,
-			RefusedName, RefusedTaken, RefusedRole, RefusedLastAdmin, RefusedScopes, RefusedSources, RefusedExpiry, RefusedRanges,
+			RefusedName, RefusedTaken, RefusedRole, RefusedLastAdmin, RefusedSelf, RefusedScopes, RefusedSources, RefusedExpiry, RefusedRanges,
 		} {
 			words := RefusalWords(in(l), r)
 			if other, twice := said[words]; twice || keyLike.MatchString(words) {
