@@ -45,7 +45,7 @@ func (s *Service) check(ctx context.Context, what, name, password, address strin
 		if t, err = s.attempt(what, name, address); err != nil {
 			return "", err
 		}
-		if c, err = s.credentials(name); err != nil {
+		if c, _ = s.credentials(name); c == nil {
 			return nobodysHash, nil
 		}
 		return c.PasswordHash, nil
