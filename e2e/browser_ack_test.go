@@ -206,6 +206,12 @@ func TestBrowser_AcknowledgeWithoutScripts(t *testing.T) {
 	if text := b.Text("#toasts"); !strings.Contains(text, "#8 acknowledged") {
 		t.Errorf("it says %q", text)
 	}
+	b.Click("#toasts noscript button")
+	b.At("/events?sev=critical")
+	b.Acked(8, "")
+	b.Click("#e8 .c-ack button")
+	b.At("/events?sev=critical")
+	b.Acked(8, "Ana")
 	b.Click("#e4 .c-ack button")
 	b.At("/events?sev=critical")
 	b.Acked(4, "Ana")

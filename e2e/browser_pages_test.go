@@ -278,7 +278,7 @@ func TestBrowser_StatesAreAccessible(t *testing.T) {
 		}},
 		{"table of the histogram", "/", func() { b.Click(".as-table summary") }},
 		{"stale", "/", func() {
-			eval[bool](b, `document.documentElement.classList.add('is-stale'), document.getElementById('offline').hidden = false, true`)
+			eval[bool](b, `document.getElementById('offline').hidden = false, true`)
 		}},
 	} {
 		l := looks(i)[i%3]

@@ -254,7 +254,7 @@ func TestShots(t *testing.T) {
 			{"ack-all", full.URL("/events/ack-all?ack=no"), nil},
 			{"keys", full.URL("/events"), func() { eval[bool](b, `document.getElementById('dlg-keys').showModal(), true`) }},
 			{"toasts", full.URL("/"), func() {
-				eval[bool](b, `[['success', '#417 acknowledged', 'id=417'], ['info', 'Back online. 212 events arrived while you were away.'], ['warning', 'Not understood, and left out of the filter: range'], ['error', 'That did not work. Try again.']].forEach(([tone, text, undo]) =>
+				eval[bool](b, `[['success', '#417 acknowledged', 'id=417'], ['info', 'Back online. New events while you were away: 212.'], ['warning', 'Not understood, and left out of the filter: range'], ['error', 'That did not work. Try again.']].forEach(([tone, text, undo]) =>
 					document.body.dispatchEvent(new CustomEvent('toast', { bubbles: true, detail: { tone, text, undo } }))), true`)
 			}},
 			{"import", full.URL("/create"), func() { b.upload(t, full) }},

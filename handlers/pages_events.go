@@ -53,11 +53,11 @@ func (h *Handler) getEventPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	drawer, err := h.drawer(ctx, id)
+	back, q := listOf(c, h.now())
+	drawer, err := h.drawer(ctx, id, q)
 	if err != nil {
 		return err
 	}
-	back, q := listOf(c, h.now())
 	drawer.Back = back
 	if wants(c, "drawer") {
 		return render(ctx, c, http.StatusOK, views.DrawerAside(drawer))
@@ -149,8 +149,8 @@ func leftOut(ctx context.Context, problems []query.Problem) []views.Toast {
 	return []views.Toast{{Tone: "warning", Text: i18n.T(ctx, "toast.filter", "Fields", strings.Join(fields, ", "))}}
 }
 
-// drawer reads one event with its emails and its neighbours.
-func (h *Handler) drawer(ctx context.Context, id int64) (views.DrawerData, error) {
+// drawer reads one event with its emails, and its neighbours in the list of q.
+func (h *Handler) drawer(ctx context.Context, id int64, q query.Query) (views.DrawerData, error) {
 	d := views.DrawerData{At: h.now()}
 	var err error
 	if d.Event, err = h.svc.Event(ctx, id); err != nil {
@@ -160,19 +160,31 @@ func (h *Handler) drawer(ctx context.Context, id int64) (views.DrawerData, error
 	if d.Alerts, err = h.svc.EmailAlerts(ctx, models.EmailFilter{EventIDs: []int64{id}, Limit: views.AlertsCap}); err != nil {
 		return d, err
 	}
-	newer, err := h.svc.EventsAfter(ctx, id, 1)
-	if err != nil {
+	filter := q.Filter(h.now())
+	if d.Newer, err = h.newer(ctx, id, filter); err != nil {
 		return d, err
 	}
-	older, err := h.svc.Events(ctx, models.EventFilter{Before: id, Limit: 1})
-	if err != nil {
-		return d, err
-	}
-	if len(newer) > 0 {
-		d.Newer = newer[0].ID
-	}
+	filter.Before, filter.Limit = id, 1
+	older, err := h.svc.Events(ctx, filter)
 	if len(older.Events) > 0 {
 		d.Older = older.Events[0].ID
 	}
-	return d, nil
+	return d, err
+}
+
+// newer is the next event after id that f selects, 0 when there is none among
+// those that are looked at.
+func (h *Handler) newer(ctx context.Context, id int64, f models.EventFilter) (int64, error) {
+	limit := 1
+	if f.Narrow() {
+		limit = models.MaxLimit
+	}
+	events, err := h.svc.EventsAfter(ctx, id, limit)
+	matcher := query.Compile(f)
+	for i := range events {
+		if matcher.Match(&events[i]) {
+			return events[i].ID, nil
+		}
+	}
+	return 0, err
 }

@@ -155,7 +155,7 @@ type EventsData struct {
 type DrawerData struct {
 	Event        models.Event
 	Alerts       []models.EmailAlert
-	Newer, Older int64 // its neighbours; 0 for none
+	Newer, Older int64 // its neighbours in the list; 0 for none
 	Why          Why
 	At           time.Time
 	Back         string // the list that it was opened from

@@ -5,7 +5,7 @@ const byId = (id) => document.getElementById(id);
 const $ = (selector, from = document) => from?.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 const on = (type, listener, first) => document.addEventListener(type, listener, first);
-const number = (n) => (n < 10 ? n : Math.round(n)).toLocaleString(root.lang);
+const number = (n) => (n < 10 ? n : Math.round(n)).toLocaleString(root.lang, { useGrouping: 'always' });
 
 // Words come from the server, in patterns: % stands for the value, # for a second one.
 const write = (el, text) => { if (el && el.textContent !== text) el.textContent = text; };

@@ -53,7 +53,7 @@ function live(holder) {
   };
 
   connect = () => { api.getInternalData(holder).webSocket?.init(); };
-  const say = (op) => { if (socket?.readyState === WebSocket.OPEN) socket.send(`{"op":"${op}","last":${byId('rows')?.dataset.lastId || -1}}`); };
+  const say = (op) => { if (socket?.readyState === WebSocket.OPEN) socket.send(`{"op":"${op}","last":${byId('rows').dataset.lastId || -1}}`); };
 
   function again() {
     const wait = Math.min(retryMost, retryFirst * 2 ** tries) * (0.5 + Math.random() / 2);
@@ -99,7 +99,6 @@ function live(holder) {
     if (is !== state) {
       state = is;
       byId('offline').hidden = is !== 'offline';
-      root.classList.toggle('is-stale', /stale|offline/.test(is));
       mark();
     }
     release();
@@ -324,11 +323,11 @@ function live(holder) {
     const { lastId, rate, day, build: newest } = byId('beat')?.dataset ?? {}, rows = byId('rows');
     if (lastId) {
       if (rows?.dataset.lastId && !paused) rows.dataset.lastId = lastId;
-      if (away) back(lastId - seen);
+      if (away && seen) back(lastId - seen);
       away = false;
       seen = lastId;
       build ||= newest;
-      if (newest !== build) byId('updated').hidden = false;
+      if (newest !== build) root.matches('[data-wall]') ? location.reload() : byId('updated').hidden = false;
       flood = rate >= 1000;
       if (day !== today) {
         dated = true;

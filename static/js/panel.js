@@ -23,7 +23,8 @@ acts.theme = () => {
 
 const toasts = byId('toasts'), words = toasts?.dataset ?? {}, most = 3 /* as style shows */, stay = 6000, stayToUndo = 10000, tick = 500;
 
-// Shows a copy of the server's template for this tone. It is read out once.
+// Shows a copy of the server's template for this tone. It is read out once, as
+// soon as that may be.
 function toast({ tone, text, undo }) {
   const item = byId(`toast-${tone}`)?.content.firstElementChild.cloneNode(true);
   if (!item || !text) return;
@@ -33,7 +34,8 @@ function toast({ tone, text, undo }) {
   else button.remove();
   toasts.append(item);
   crowd();
-  summary(text, tone === 'error');
+  const say = () => summary(text, tone === 'error') || setTimeout(say, tick);
+  say();
 }
 on('toast', ({ detail }) => toast(detail));
 

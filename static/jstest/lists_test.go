@@ -254,6 +254,25 @@ func TestAck_drawer(t *testing.T) {
 	b.Until(`document.querySelector('.toast[data-tone=error]') !== null`)
 }
 
+// On the dashboard the key a is about the row that was moved to.
+func TestKeys_dashboard(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, evs(9, 1)...)
+	h.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		return r.URL.Path == "/events/ack" && toastOn(w, 204, `{"tone":"success","text":"done"}`)
+	}
+	b := h.live("/")
+	eval[bool](b, `document.getElementById('ack').dataset.name = 'ana'; true`)
+	b.Type("j")
+	b.Type("j")
+	b.Until(`document.activeElement === document.querySelector('#m8 .c-msg a')`)
+	b.Type("a")
+	eventually(t, "it is acknowledged", func() bool { return len(h.Asked("POST", "/events/ack")) == 1 })
+	if id := h.Asked("POST", "/events/ack")[0].Form.Get("id"); id != "8" {
+		t.Errorf("acknowledged %s", id)
+	}
+}
+
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, evs(9, 1)...)

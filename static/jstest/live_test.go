@@ -193,7 +193,7 @@ func TestSilence(t *testing.T) {
 	if took := time.Since(began); took > 6*time.Second {
 		t.Errorf("shown as live for %v", took)
 	}
-	if !strings.Contains(b.Text("#conn [data-when=stale]"), "s old") || !eval[bool](b, `document.documentElement.classList.contains('is-stale')`) {
+	if !strings.Contains(b.Text("#conn [data-when=stale]"), "s old") || !eval[bool](b, `getComputedStyle(document.querySelector('.age')).textDecorationLine === 'underline'`) {
 		t.Errorf("the age is told as %q", b.Text("#conn [data-when=stale]"))
 	}
 	b.Becomes("offline")
@@ -210,8 +210,8 @@ func TestSilence(t *testing.T) {
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("back after %v", took)
 	}
-	b.Until(`document.getElementById('offline').hidden && !document.getElementById('favicon').href.includes('offline') && !document.documentElement.classList.contains('is-stale')`)
-	b.Until(`document.querySelector('.toast strong').textContent === 'Back online. 12 events arrived while you were away.'`)
+	b.Until(`document.getElementById('offline').hidden && !document.getElementById('favicon').href.includes('offline') && getComputedStyle(document.querySelector('.age')).textDecorationLine === 'none'`)
+	b.Until(`document.querySelector('.toast strong').textContent === 'Back online. New events while you were away: 12.'`)
 	b.Same()
 }
 
@@ -290,6 +290,33 @@ func TestWall(t *testing.T) {
 		return shown.length > 1 && shown.length < 50 && shown.every((r) => r.bottom <= end.bottom); })()`
 	if !eval[bool](b, cut) {
 		t.Error("a row is cut, or none is shown")
+	}
+}
+
+// Nobody reloads a wall when the hub has been updated: it does so itself, once.
+func TestWall_updated(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, evs(50, 1)...)
+	b := h.live("/?wall=1")
+	h.set(func(h *hub) { h.extra = `<i id="beat" hx-swap-oob="true" data-last-id="50" data-build="2" hidden></i>` })
+	b.Until(`window.same !== true && document.getElementById('conn')?.dataset.state === 'live'`)
+	eval[bool](b, `window.same = true`)
+	h.Say()
+	b.Stays(time.Second, `window.same === true`)
+}
+
+// A page without rows that hears of the hub late does not tell what it missed:
+// it does not know.
+func TestReconnect_withoutRows(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.hang = true
+	b := h.open("/alerts")
+	b.Becomes("offline")
+	h.set(func(h *hub) { h.hang = false })
+	b.Becomes("live")
+	if text := b.Text("#toasts"); text != "" {
+		t.Errorf("it says %q", text)
 	}
 }
 

@@ -54,9 +54,12 @@ func TestReadOut(t *testing.T) {
 		h.Say(rows(id, ev(id)), fmt.Sprintf(`<i id="news" hx-swap-oob="true" data-crit="%d" data-text="core: down %d" hidden></i>`, id, id))
 		b.Until(fmt.Sprintf(`document.getElementById('e%d') !== null`, id))
 	}
-	if got := eval[string](b, `said.sort().join('; ')`); got != "say-now: core: down 10; say: 1 new events" {
+	if got := eval[string](b, `said.sort().join('; ')`); got != "say-now: core: down 10; say: New events: 1" {
 		t.Errorf("read out: %s", got)
 	}
+	b.toast("success", "Done") // waits for its turn
+	eval[bool](b, `(() => { const now = Date.now; Date.now = () => now() + 15e3; return true; })()`)
+	b.Until(`said.includes('say: Done')`)
 }
 
 // The bell is off until it is pressed; then a critical sounds, at most once in
