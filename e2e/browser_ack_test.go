@@ -133,6 +133,29 @@ func TestBrowser_Acknowledge(t *testing.T) {
 	b.Acked(3, "Ana Núñez")
 }
 
+// The counts of a list that began empty move, also while it is paused, and take
+// nobody's focus.
+func TestBrowser_CountsMove(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	d := dialDevice(t, p)
+	d.Ask(event("sw-9", "info", "Up"))
+	b := browse(t, p.URL("/events?sev=critical,error"))
+	b.Becomes("live", settled)
+	if eval[bool](b, `document.getElementById('ack-all').checkVisibility()`) {
+		t.Error("there is nothing to acknowledge")
+	}
+	d.Ask(event("sw-9", "error", "Port 9 flaps"))
+	b.Until(`document.getElementById('ack-all').checkVisibility()`, settled)
+	eval[bool](b, `document.getElementById('ack-all').focus(), document.getElementById('pause').click(), true`)
+	d.Ask(event("sw-9", "critical", "Port 9 burns"))
+	d.Ask(event("sw-9", "info", "Up"))
+	b.Until(`[...document.querySelectorAll('#found, #ack-all, .chip .num')].map((el) => el.textContent.trim()).join('|')`+
+		` === '2 events · Any time|1|1|0|2|Acknowledge all 2'`, settled)
+	b.Is(`document.activeElement.id`, "ack-all")
+	b.Lists(2)
+}
+
 // One acknowledgement stands for the repeats that share a row; one more for
 // everything that a filter shows, after a question.
 func TestBrowser_AcknowledgeMany(t *testing.T) {

@@ -97,7 +97,7 @@ func TestAlerts_FiltersAreCombined(t *testing.T) {
 	}
 	for address, all := range map[string]string{"/alerts": "5", "/alerts?ch=email": "4", "/alerts?ch=webhook": "1"} {
 		_, text, _ := page(t, server, "GET", address, "")
-		if !strings.Contains(text, `All <span class="muted num">`+all+`</span>`) {
+		if !strings.Contains(text, `All <span class="muted num" id="st-all">`+all+`</span>`) {
 			t.Errorf("%s does not tell of %s", address, all)
 		}
 	}

@@ -94,6 +94,7 @@ type crowd struct {
 	matcher *query.Matcher // nil lets everything through
 	anyAck  *query.Matcher // matcher, acknowledged or not
 	viewers map[*viewer]struct{}
+	counted bool      // how many events it selects was told since the figures last moved
 	behind  time.Time // since when its table may be another than a fresh page's; zero when it is the same
 }
 

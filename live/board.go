@@ -21,6 +21,7 @@ type board struct {
 	series    memo[models.Window, models.Series]
 	sources   memo[models.Window, []models.SourceCount]
 	mails     memo[struct{}, []models.EmailAlert]
+	matches   memo[string, models.Match] // by filter
 }
 
 // waiting is what waits for a person, and when the last critical came if
@@ -53,6 +54,7 @@ func (b *board) forget() {
 	clear(b.series)
 	clear(b.sources)
 	clear(b.mails)
+	clear(b.matches)
 }
 
 // forgetWaiting is forget for the header and what waits for a person.
@@ -135,7 +137,7 @@ func (b *board) figures(ctx context.Context, c *crowd) ([]component, error) {
 	case views.SectionEvents:
 		more, err = b.strip(ctx, c.query)
 	case views.SectionAlerts:
-		more, err = b.alerts(ctx)
+		more, err = b.alerts(ctx, a)
 	case views.SectionAudit:
 		more, err = b.audit(ctx, a)
 	}
@@ -168,7 +170,7 @@ func (b *board) dashboard(ctx context.Context, a *audience) ([]component, error)
 	if err != nil {
 		return nil, err
 	}
-	return append(parts, views.SourcesCard(sources, now, true), views.MiniAlertsFrame(mails)), nil
+	return append(parts, views.SourcesCard(sources, now, true), views.MiniAlertsFrame(mails), views.AsOf(a.span, b.now(), true)), nil
 }
 
 func (b *board) strip(ctx context.Context, q query.Query) ([]component, error) {
@@ -180,13 +182,28 @@ func (b *board) strip(ctx context.Context, q query.Query) ([]component, error) {
 	return []component{views.Strip(q, q.Only(s), true)}, err
 }
 
-func (b *board) alerts(ctx context.Context) ([]component, error) {
+// tallies is how many events c's filter selects, and how many of them wait for a
+// person.
+func (b *board) tallies(ctx context.Context, c *crowd) ([]component, error) {
+	match, err := b.matches.get(c.filter, func() (models.Match, error) { return b.source.Match(ctx, c.query.Filter(b.now())) })
+	if err != nil {
+		return nil, err
+	}
+	w, err := b.readAttention(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []component{views.EventTallies(views.EventsData{Query: c.query, Match: match, Waiting: w.Attention})}, nil
+}
+
+func (b *board) alerts(ctx context.Context, a *audience) ([]component, error) {
 	stats, err := b.readStats(ctx)
 	if err != nil {
 		return nil, err
 	}
 	day, err := b.readSeries(ctx, models.Range24h.Window(b.now()))
-	return []component{views.AlertFigures(views.AlertsData{Stats: stats, Counts: day.Total(), At: b.now()}, true)}, err
+	d := views.AlertsData{Query: a.outbox, Stats: stats, Counts: day.Total(), At: b.now()}
+	return []component{views.AlertFigures(d, true), views.AlertTallies(d)}, err
 }
 
 func (b *board) audit(ctx context.Context, a *audience) ([]component, error) {

@@ -78,6 +78,7 @@ func (s *stage) join(ctx context.Context, v *viewer) {
 	}
 	s.crowds[v.audience] = c
 	c.viewers[v] = struct{}{}
+	c.counted = false // its page may be older than what was told
 }
 
 // joinPaused counts what a page that takes no rows has missed already.

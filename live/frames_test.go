@@ -386,6 +386,93 @@ func TestPanel_ReadsAreShared(t *testing.T) {
 	})
 }
 
+// Counts of what a filter selects move with the events, also where rows stand
+// still.
+func TestPanel_CountsMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := bubbleRig(t, Config{}, 90)
+		pages := make(map[string]*reader)
+		for _, params := range []string{"", "ack=no", "src=sw-2", "q=link", "sev=error&q=link"} {
+			pages[params] = r.connect(t, r.eventsPage(params))
+		}
+		paused := r.connect(t, &page{params: "view=events&lang=es", cap: views.EventsCap, lastID: 90})
+		paused.pause(t)
+		for id := range int64(4) {
+			r.commitEach(10, func(e *models.Event) {
+				e.Source, e.Message, e.Severity = fmt.Sprint("sw-", e.ID%2+1), fmt.Sprint("link ", e.ID), models.Severities()[id]
+			})
+			time.Sleep(time.Second)
+		}
+		mails := r.connect(t, &page{params: "view=alerts&st=pending"})
+		time.Sleep(searchesGap + beatEvery)
+		r.ack("Ana", 111)
+		time.Sleep(searchesGap + 2*beatEvery)
+		for params, want := range map[string]string{
+			"": "130 events · Any time|Showing the newest 100|10 10 100 10|Acknowledge all 19", "ack=no": "19 events · Any time||10 9 0 0|Acknowledge all 19", "src=sw-2": "20 events · Any time||5 5 5 5|Acknowledge all",
+			"q=link": "40 events · Any time||10 10 10 10|Acknowledge all", "sev=error&q=link": "10 events · Any time||10 10 10 10|Acknowledge all",
+		} {
+			p := pages[params]
+			p.take(t)
+			if got := tallies(p); got != want {
+				t.Errorf("%q: %q, want %q", params, got, want)
+			}
+		}
+		paused.take(t)
+		if got, want := tallies(paused), "130 eventos · Todo el tiempo|Se muestran los 100 más recientes|10 10 100 10|Reconocer los 19"; got != want {
+			t.Errorf("paused: %q, want %q", got, want)
+		}
+		mails.take(t)
+		for id, want := range map[string]string{"st-all": "20", "st-pending": "20", "st-sent": "0", "alerts-foot": "20 / 20"} {
+			if got := text(mails.parts[id]); got != want {
+				t.Errorf("%s of the emails: %q, want %q", id, got, want)
+			}
+		}
+	})
+}
+
+func tallies(p *reader) string {
+	words := []string{text(p.parts["found"]), text(p.parts["shown"]), "", text(p.parts["to-ack"])}
+	var chips []string
+	for _, s := range []string{"critical", "error", "warning", "info"} {
+		chips = append(chips, text(p.parts["chip-"+s]))
+	}
+	words[2] = strings.Join(chips, " ")
+	return strings.Join(words, "|")
+}
+
+// Counting what has to be looked for is bounded, and everybody's turn comes.
+func TestPanel_CountingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := bubbleRig(t, Config{}, 0)
+		r.truth.slow.Store(int64(30 * time.Millisecond))
+		var pages []*reader
+		for i := range 5 {
+			pages = append(pages, r.connect(t, r.eventsPage(fmt.Sprint("q=link+-x", i))), r.connect(t, r.eventsPage(fmt.Sprint("src=sw-1&to=2036-01-0", i+1))))
+		}
+		time.Sleep(time.Minute)
+		began := r.truth.matches.Load()
+		for range 60 {
+			r.commitEach(5, linkEvent)
+			time.Sleep(time.Second)
+		}
+		if n := r.truth.matches.Load() - began; n > 130 { // two spend a round's time
+			t.Errorf("counted %d times in a minute", n)
+		}
+		time.Sleep(time.Minute)
+		for _, p := range pages {
+			p.take(t)
+			if got := text(p.parts["found"]); !strings.HasPrefix(got, "300 events") {
+				t.Errorf("%s: %q", p.params, got)
+			}
+		}
+		began = r.truth.matches.Load()
+		time.Sleep(time.Minute)
+		if n := r.truth.matches.Load() - began; n > 10 { // a new minute moves ranges
+			t.Errorf("counted %d times in a minute without events", n)
+		}
+	})
+}
+
 // Pages speak the language and the zone of their reader.
 func TestPanel_LanguageAndZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

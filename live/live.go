@@ -38,6 +38,7 @@ type Source interface {
 	Attention(ctx context.Context, limit int) (models.Attention, error)
 	Series(ctx context.Context, w models.Window) (models.Series, error)
 	TopSources(ctx context.Context, w models.Window, n int) ([]models.SourceCount, error)
+	Match(ctx context.Context, f models.EventFilter) (models.Match, error)
 	Health() models.Health
 }
 

@@ -34,6 +34,9 @@ type truth struct {
 	reads atomic.Int64 // of tables
 	seen  atomic.Int64 // reads of anything
 
+	matches atomic.Int64 // counts of what filters select
+	slow    atomic.Int64 // nanoseconds of each
+
 	mu     sync.Mutex
 	events []models.Event // oldest first, ids from 1 on without holes
 	alerts []models.EmailAlert
@@ -118,6 +121,26 @@ func (s *truth) Attention(_ context.Context, limit int) (a models.Attention, err
 func (s *truth) Series(_ context.Context, w models.Window) (models.Series, error) {
 	defer s.begin()()
 	return models.Series{Window: w, Counts: make([]models.Counts, w.Bars())}, s.fail
+}
+
+func (s *truth) Match(_ context.Context, f models.EventFilter) (m models.Match, err error) {
+	s.matches.Add(1)
+	time.Sleep(time.Duration(s.slow.Load()))
+	defer s.begin()()
+	severities := f.Severities
+	f.Severities, m.Exact = nil, true
+	matcher := query.Compile(f)
+	for i := range s.events {
+		if e := &s.events[i]; matcher.Match(e) {
+			m.Severity[e.Severity.Rank()]++
+		}
+	}
+	for _, severity := range models.Severities() {
+		if len(severities) == 0 || slices.Contains(severities, severity) {
+			m.Total += m.Severity[severity.Rank()]
+		}
+	}
+	return m, s.fail
 }
 
 func (s *truth) TopSources(context.Context, models.Window, int) ([]models.SourceCount, error) {

@@ -27,6 +27,12 @@ const (
 	figuresWait = figuresGap / 4
 	beatEvery   = 2 * time.Second
 
+	// Counting what filters select is cheap from kept counters, and bounded (30 ms)
+	// where events have to be looked at. Figures and beats spend countingMost on it,
+	// and on searches once in searchesGap; what is left waits for the next.
+	countingMost = 50 * time.Millisecond
+	searchesGap  = 10 * time.Second
+
 	// rendering is how long before its socket a page may have been read from
 	// the database, if it does not say when it last heard of us.
 	rendering = 10 * time.Second

@@ -131,16 +131,18 @@ func TestPanel_RowArrivesAtOnce(t *testing.T) {
 
 func TestPanel_EachViewGetsItsParts(t *testing.T) {
 	header := []string{"n-crit", "n-fail", "notices", "beat", "news"}
+	list := append(header[:4:4], "pill", "found", "shown", "to-ack", "chip-critical", "chip-error", "chip-warning", "chip-info")
+	list = list[:len(list):len(list)]
 	tests := map[string]struct {
 		parts      []string
 		rows, mail bool
 	}{
-		"view=dashboard":               {append(header, "kpis", "histo", "histo-table", "attn", "srcs", "mails"), true, false},
+		"view=dashboard":               {append(header, "kpis", "histo", "histo-table", "attn", "srcs", "mails", "as-of"), true, false},
 		"view=dashboard&wall=1&rows=3": {[]string{"kpis", "histo", "histo-table", "attn", "notices", "beat", "news"}, true, false},
-		"view=events":                  {append(header, "strip", "pill"), true, false},
-		"view=events&q=x":              {append(header[:4:4], "pill"), false, false}, // what it asks for does not come
-		"view=event":                   {append(header, "strip", "pill"), true, false},
-		"view=alerts":                  {append(header, "alert-figures"), false, true},
+		"view=events":                  {append(list, "strip", "news"), true, false},
+		"view=events&q=x":              {list, false, false}, // what it asks for does not come
+		"view=event":                   {append(list, "strip", "news"), true, false},
+		"view=alerts":                  {append(header, "alert-figures", "alerts-day", "alerts-foot", "st-all", "st-sent", "st-failed", "st-skipped", "st-pending", "st-digested", "st-cancelled"), false, true},
 		"view=audit":                   {append(header, "audit-tables"), false, false},
 	}
 	for params, tt := range tests {
@@ -152,7 +154,7 @@ func TestPanel_EachViewGetsItsParts(t *testing.T) {
 				r.commitEach(1, func(e *models.Event) { e.Severity, e.Message = models.SeverityCritical, "fire" })
 				r.truth.set(func(s *truth) { s.health.Storage = "disk full" }) // told with a beat, after all the rest
 				p.until(t, conn, "what follows", func() bool {
-					return strings.Contains(text(p.parts["notices"]), "stored") && p.came["beat"] > 3
+					return strings.Contains(text(p.parts["notices"]), "stored") && p.came["beat"] > 3 && (p.came["pill"] == 0 || p.came["found"] > 0)
 				})
 				var came []string
 				for id := range p.parts {

@@ -40,6 +40,10 @@ type stage struct {
 	nextFigures time.Time
 	minute      time.Time // of the figures
 
+	counting     time.Duration // what may still be spent at this time on counting what filters select
+	nextSearches time.Time     // when what has to be searched may be counted
+	searches     bool          // it may at this time
+
 	health  models.Health    // as last drawn
 	waiting views.HeaderData // in a pause, how many alerts wait, as last drawn
 	nextSay time.Time        // when that may be told anew
@@ -138,6 +142,10 @@ func (s *stage) prepare(figures, urgent bool, now time.Time) {
 		s.board.forget()
 		s.figuresDue, s.nextFigures = false, now.Add(figuresGap)
 		s.minute = s.panel.now().Truncate(time.Minute)
+		for _, c := range s.crowds {
+			c.counted = false
+		}
+		s.mayCount(now)
 	}
 	if urgent {
 		s.board.forgetWaiting()
@@ -152,7 +160,9 @@ func (s *stage) count(ctx context.Context, c *crowd, figures, urgent bool) (part
 	var err error
 	switch {
 	case figures:
-		parts, err = s.board.figures(ctx, c)
+		if parts, err = s.board.figures(ctx, c); err == nil {
+			parts = append(parts, s.tallies(ctx, c)...)
+		}
 	case urgent:
 		parts, err = s.board.urgent(ctx, &c.audience)
 	}
@@ -166,8 +176,32 @@ func (s *stage) count(ctx context.Context, c *crowd, figures, urgent bool) (part
 	return nil
 }
 
-// beat tells everybody that the connection lives, and what is wrong when that
-// has changed. A new minute moves the figures.
+// mayCount gives this time its share of counting what filters select.
+func (s *stage) mayCount(now time.Time) {
+	s.counting, s.searches = countingMost, !now.Before(s.nextSearches)
+}
+
+// tallies is how many events c's filter selects, unless that was told, or has to
+// wait for a later time, as when all figures are to be read anew.
+func (s *stage) tallies(ctx context.Context, c *crowd) []component {
+	searched := c.query.Searched()
+	if c.section != views.SectionEvents || c.counted || s.figuresDue || s.counting <= 0 || searched && !s.searches {
+		return nil
+	}
+	began := time.Now()
+	if searched {
+		s.nextSearches = began.Add(searchesGap)
+	}
+	parts, err := s.board.tallies(ctx, c)
+	s.counting -= time.Since(began)
+	if c.counted = err == nil; !c.counted {
+		s.complain(ctx, err)
+	}
+	return parts
+}
+
+// beat tells everybody that the connection lives, what is wrong when that has
+// changed, and counts that had to wait. A new minute moves the figures.
 func (s *stage) beat(ctx context.Context) {
 	s.asOf = s.panel.changes.asOf()
 	s.meter.add(time.Now(), s.panel.inbox.counted())
@@ -183,8 +217,9 @@ func (s *stage) beat(ctx context.Context) {
 		changed, s.nextSay = changed || s.waiting != before, now.Add(sayGap)
 	}
 	s.forget()
+	s.mayCount(time.Now())
 	for _, c := range s.crowds {
-		f := frame{beat: true}
+		f := frame{beat: true, parts: s.tallies(ctx, c)}
 		if changed {
 			f.parts = append(f.parts, views.Notices(health, s.waiting, true))
 		}

@@ -36,6 +36,14 @@ func (q Query) Strip(now time.Time) (models.Window, bool) {
 	return w, true
 }
 
+// Searched reports whether what q selects is counted by looking at events: kept
+// counts do not tell it.
+func (q Query) Searched() bool {
+	rest := q.WithSeverities()
+	rest.Unacked = false
+	return q.Text != "" || q.Unacked && !rest.Empty()
+}
+
 // barSteps are the widths of bars between fixed bounds, beyond which they are
 // whole weeks.
 var barSteps = []time.Duration{

@@ -173,12 +173,12 @@ func TestAlerts_countWhatTheyList(t *testing.T) {
 		all, sent int64
 		foot      string
 	}{
-		{query.Outbox{}, 127, 103, "0 / 127"},
-		{query.Outbox{Status: models.EmailSent}, 127, 103, "0 / 103"},
-		{query.Outbox{Channel: models.DeliveryEmail}, 120, 100, "0 / 120"},
-		{query.Outbox{Channel: models.DeliveryWebhook, Status: models.EmailPending}, 7, 3, "0 / 4"},
-		{query.Outbox{Contact: "noc"}, 127, 103, "0"},
-		{query.Outbox{Mail: 7}, 127, 103, "0"},
+		{query.Outbox{}, 127, 103, "100 / 127"},
+		{query.Outbox{Status: models.EmailSent}, 127, 103, "100 / 103"},
+		{query.Outbox{Channel: models.DeliveryEmail}, 120, 100, "100 / 120"},
+		{query.Outbox{Channel: models.DeliveryWebhook, Status: models.EmailPending}, 7, 3, "4 / 4"},
+		{query.Outbox{Contact: "noc"}, 127, 103, ""},
+		{query.Outbox{Mail: 7}, 127, 103, ""},
 	} {
 		d := AlertsData{Stats: stats, Query: tt.q}
 		if all, sent := d.count(""), d.count(models.EmailSent); all != tt.all || sent != tt.sent || footWords(in(i18n.English), d) != tt.foot {

@@ -109,11 +109,6 @@ func olderURL(q query.Query, before int64) string {
 	return withParam(q.URL("/events"), "before", itoa(before))
 }
 
-// waiting reports whether a row waits for a person.
-func waiting(rows []Row) bool {
-	return slices.ContainsFunc(rows, func(r Row) bool { return r.Event.NeedsAck() })
-}
-
 // toAck is how many events of the filter wait for a person; 0 when that is not
 // known. Beside a match, the kept counters tell it, by severity alone.
 func toAck(d EventsData) int64 {
@@ -136,10 +131,14 @@ func toAck(d EventsData) int64 {
 	return n
 }
 
-// ackAllURL confirms the acknowledgement of all that a list holds and has
-// told of.
+// ackAllURL asks before all that a list selects is acknowledged: up to where it
+// stands still, or, since the count of a live one moves, up to the question.
 func ackAllURL(d EventsData) string {
-	return withParam(d.Query.URL("/events/ack-all"), "upto", itoa(d.LastID+1))
+	url := d.Query.URL("/events/ack-all")
+	if d.Before == 0 {
+		return url
+	}
+	return withParam(url, "upto", itoa(d.LastID+1))
 }
 
 // aroundURL lists what happened close to an event.

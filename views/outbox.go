@@ -29,13 +29,20 @@ func (d AlertsData) count(st models.EmailStatus) (n int64) {
 	return n
 }
 
-// footWords is how many alerts a page lists, of how many.
+// footWords is how many alerts a page lists, of how many; "" when that moves and
+// is not known.
 func footWords(ctx context.Context, d AlertsData) string {
-	shown := i18n.Number(ctx, int64(len(d.Alerts)))
-	if !d.counted() {
-		return shown
+	all, shown := d.count(d.Query.Status), int64(len(d.Alerts))
+	if d.Before == 0 {
+		shown = min(all, AlertsCap)
 	}
-	return shown + " / " + i18n.Number(ctx, d.count(d.Query.Status))
+	switch {
+	case d.counted():
+		return i18n.Number(ctx, shown) + " / " + i18n.Number(ctx, all)
+	case d.Before == 0:
+		return ""
+	}
+	return i18n.Number(ctx, shown)
 }
 
 // webhooks reports whether there is a choice of channels.
