@@ -93,20 +93,28 @@ type crowd struct {
 	query   query.Query
 	matcher *query.Matcher // nil lets everything through
 	anyAck  *query.Matcher // matcher, acknowledged or not
+	from    time.Time      // what was received before is none of it, which moves with a range
 	viewers map[*viewer]struct{}
+	aged    bool      // its range has moved since its table was drawn
 	counted bool      // how many events it selects was told since the figures last moved
 	behind  time.Time // since when its table may be another than a fresh page's; zero when it is the same
 }
 
 func newCrowd(a audience, q query.Query, now time.Time) *crowd {
 	c := &crowd{audience: a, query: q, viewers: make(map[*viewer]struct{})}
-	if a.filter != "" {
-		f := q.Filter(now)
-		c.matcher = query.Compile(f)
-		f.Unacked = false
-		c.anyAck = query.Compile(f)
-	}
+	c.compile(now)
 	return c
+}
+
+// compile makes the matchers of c for the moment now.
+func (c *crowd) compile(now time.Time) {
+	if c.filter == "" {
+		return
+	}
+	f := c.query.Filter(now)
+	c.from, c.matcher = f.From, query.Compile(f)
+	f.Unacked = false
+	c.anyAck = query.Compile(f)
 }
 
 // stale says that rows that paused pages of c show have changed since asOf in a

@@ -133,16 +133,40 @@ const redrawsPerFrame = 4
 // redraw sends the whole table to pages that are behind, now that it is calm.
 func (s *stage) redraw(ctx context.Context, now time.Time) {
 	s.anyBehind = false
+	if s.redrawSome(ctx, func(c *crowd) bool { return !c.behind.IsZero() }) {
+		s.anyBehind, s.calmAt = true, now.Add(calmGap)
+	}
+}
+
+// redrawAged is redraw for tables whose range has moved, calm or not.
+func (s *stage) redrawAged(ctx context.Context, now time.Time) {
+	s.anyAged, s.nextAged = s.redrawSome(ctx, func(c *crowd) bool { return c.aged }), now.Add(calmGap)
+}
+
+// age lets the crowds whose range moves with the time move on.
+func (s *stage) age() {
+	for _, c := range s.crowds {
+		before := c.from
+		if c.compile(s.panel.now()); c.from.Equal(before) {
+			continue
+		}
+		c.aged, s.anyAged = true, true
+		c.stale(s.asOf)
+	}
+}
+
+// redrawSome sends the whole table to pages of those crowds, and reports whether
+// it leaves some for the next time.
+func (s *stage) redrawSome(ctx context.Context, due func(*crowd) bool) bool {
 	left := redrawsPerFrame
 	for _, c := range s.crowds {
-		if c.behind.IsZero() {
+		if !due(c) {
 			continue
 		}
 		if left == 0 {
-			s.anyBehind, s.calmAt = true, now.Add(calmGap)
-			return
+			return true
 		}
-		c.behind = time.Time{}
+		c.behind, c.aged = time.Time{}, false
 		if !c.watched() {
 			continue // who resumes is told then
 		}
@@ -155,6 +179,7 @@ func (s *stage) redraw(ctx context.Context, now time.Time) {
 		}
 		s.send(c, &frame{rows: whole}, false)
 	}
+	return false
 }
 
 // send writes f to the pages of c; with pills also how much the paused ones miss.

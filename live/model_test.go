@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -121,6 +122,48 @@ func TestPanel_EndsAsAFreshPage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Rows leave a list when its range has moved beyond them, on pages that are open,
+// were stopped, or were away, in a burst too.
+func TestPanel_RangesMoveOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := bubbleRig(t, Config{}, 0)
+		now := func(e *models.Event) { e.CreatedAt, e.Severity = time.Now().UTC(), models.SeverityError }
+		r.commitEach(3, now)
+		var pages []*reader
+		for _, params := range []string{"range=15m", "range=15m&ack=no", "range=15m&src=sw-1", "range=15m&q=message", "range=15m&sev=error", "range=15m", "range=15m"} {
+			pages = append(pages, r.connect(t, r.eventsPage(params)))
+		}
+		day := r.connect(t, r.eventsPage("range=24h"))
+		pages[5].pause(t)
+		time.Sleep(2 * beatEvery)
+		pages[6].take(t)
+		pages[6].conn.Close()
+		time.Sleep(10 * time.Minute)
+		r.commitEach(3, now)
+		time.Sleep(6 * time.Minute)
+		pages[6] = r.connect(t, pages[6].page)
+		pages[6].take(t)
+		if got := ids(pages[6].rows); !slices.Equal(got, []int64{6, 5, 4}) {
+			t.Errorf("who was away shows %v", got)
+		}
+		for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(time.Second / 2) {
+			r.commitEach(20, func(e *models.Event) { now(e); e.Source, e.Message = "sw-2", "link flaps" })
+		}
+		for i, p := range pages {
+			if i == 5 {
+				p.resume(t)
+			}
+			p.take(t)
+			if got := ids(p.rows); len(got) == 0 || got[len(got)-1] < 4 {
+				t.Errorf("page %d of %s shows %v", i, p.params, got)
+			}
+		}
+		if day.take(t); len(day.rows) == 0 || day.rows[len(day.rows)-1].id != 1 {
+			t.Error("rows left a range that has not moved")
+		}
+	})
 }
 
 // world is what happens by chance.

@@ -33,6 +33,8 @@ type stage struct {
 	gap       time.Duration // from the last frame of rows to the next
 	calmAt    time.Time     // when tables that are behind are drawn anew, unless another burst comes
 	anyBehind bool          // some crowd is behind
+	nextAged  time.Time     // when tables whose range has moved are drawn anew
+	anyAged   bool          // some crowd's has
 
 	urgentDue   bool // what waits for a person has changed
 	nextUrgent  time.Time
@@ -74,7 +76,7 @@ func (s *stage) next() (at time.Time, ok bool) {
 	for _, due := range []struct {
 		is bool
 		at time.Time
-	}{{s.rowsDue, s.nextRows}, {s.urgentDue, s.nextUrgent}, {s.figuresDue, s.figuresAt()}, {s.anyBehind, s.calmAt}} {
+	}{{s.rowsDue, s.nextRows}, {s.urgentDue, s.nextUrgent}, {s.figuresDue, s.figuresAt()}, {s.anyBehind, s.calmAt}, {s.anyAged, s.nextAged}} {
 		if due.is && (!ok || due.at.Before(at)) {
 			at, ok = due.at, true
 		}
@@ -120,6 +122,9 @@ func (s *stage) draw(ctx context.Context, now time.Time) {
 	if s.anyBehind && !now.Before(s.calmAt) {
 		s.redraw(ctx, now)
 	}
+	if s.anyAged && !now.Before(s.nextAged) {
+		s.redrawAged(ctx, now)
+	}
 	if d != nil {
 		late := s.late
 		s.late = nil
@@ -137,11 +142,15 @@ func (s *stage) forget() {
 }
 
 // prepare has the figures that are due read anew, and says when they may be next.
+// A new minute moves ranges.
 func (s *stage) prepare(figures, urgent bool, now time.Time) {
 	if figures {
 		s.board.forget()
 		s.figuresDue, s.nextFigures = false, now.Add(figuresGap)
-		s.minute = s.panel.now().Truncate(time.Minute)
+		if minute := s.panel.now().Truncate(time.Minute); !minute.Equal(s.minute) {
+			s.minute = minute
+			s.age()
+		}
 		for _, c := range s.crowds {
 			c.counted = false
 		}

@@ -90,8 +90,9 @@ func (s *stage) changedSince(ctx context.Context, c *crowd, v *viewer) ([]byte, 
 	ids, known := s.panel.changes.since(v.at)
 	ids = slices.DeleteFunc(ids, func(id int64) bool { return id > v.since })
 	// Without the log rows may have come into the middle, and from the list of
-	// what waits some have left, so that older ones were to move up.
-	if !known || c.query.Unacked && (v.back || len(ids) > 0) {
+	// what waits some have left, so that older ones were to move up. Out of a range
+	// that has moved on rows have left.
+	if !known || !c.query.Filter(v.at).From.Equal(c.from) || c.query.Unacked && (v.back || len(ids) > 0) {
 		v.stale = v.at
 		if !v.paused {
 			return nil, nil

@@ -27,8 +27,8 @@ import (
 // Whole elements are swapped by their id: #kpis, #histo, #strip, #attn,
 // #srcs, #mails, #alert-figures, #audit-tables, #notices, #n-crit, #n-fail,
 // #pill, #beat, #news, #found, #shown, #chip-*, #to-ack, #alerts-day, #st-*,
-// #alerts-foot, #as-of. None of those that are counts has anything in it that can
-// frame of their own, since a swap takes it away. The components that make them say so by a parameter.
+// #alerts-foot, #as-of. Counts hold nothing that can have the focus, since a swap
+// takes it away. The components that make them say so by a parameter.
 
 // RowsFrame adds rows to the top of the events table, newest first, and below
 // them tells of those that are not drawn.
