@@ -17,6 +17,8 @@ type Notice struct {
 
 // The bounds of what a digest names; beyond them it counts.
 const (
+	// NamedSources is how many sources every digest names, whatever carries it.
+	NamedSources     = 10
 	MaxDigestSources = 50
 	MaxDigestNewest  = 20
 )

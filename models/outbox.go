@@ -70,6 +70,7 @@ type Told struct {
 	Claim  Claim
 	Source string
 	Mail   bool // the row that carries the message; otherwise one of its digest
+	Named  bool // the message is sure to name the source, or told of a critical of it
 }
 
 // Attempt is one try to deliver a message.

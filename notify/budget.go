@@ -27,10 +27,10 @@ const (
 // budget is what is known of one address: what it was told in the last hour,
 // and what waits for it.
 type budget struct {
-	spent   []spending           // of the last hour, the oldest first
-	told    map[string]time.Time // when each source was last told of
-	waiting batch                // for the next digest
-	held    batch                // for the end of quiet hours
+	spent   []spending         // of the last hour, the oldest first
+	told    map[string]telling // of each source
+	waiting batch              // for the next digest
+	held    batch              // for the end of quiet hours
 }
 
 type spending struct {
@@ -38,25 +38,35 @@ type spending struct {
 	claim models.Claim
 }
 
+// telling is when an address was last told of a source.
+type telling struct {
+	at    time.Time // by whatever message
+	named time.Time // by one that was sure to name it, or that told of a critical of it
+}
+
 // batch are rows that wait together. The zero value is empty.
 type batch struct {
 	first, last int64 // ids
 	due         time.Time
-	lone        time.Time // when a critical in it must be told at the latest; zero for none
-	quiet       bool      // some of it was held back
-	sources     map[string]struct{}
+	lone        time.Time       // when a critical in it must be told at the latest; zero for none
+	quiet       bool            // some of it was held back
+	sources     map[string]bool // whether it is about a critical of the source
 }
 
 func (b *batch) empty() bool { return b.last == 0 }
 
 func (b *batch) add(w *models.WaitingAlert, due time.Time) {
 	if b.empty() {
-		*b = batch{first: w.ID, due: due, sources: map[string]struct{}{}}
+		*b = batch{first: w.ID, due: due, sources: map[string]bool{}}
 	}
 	b.first, b.last = min(b.first, w.ID), max(b.last, w.ID)
 	b.due = earlier(b.due, due)
-	if len(b.sources) < maxSources {
-		b.sources[w.Source] = struct{}{}
+	b.about(w.Source, w.Severity == models.SeverityCritical)
+}
+
+func (b *batch) about(source string, critical bool) {
+	if _, known := b.sources[source]; known || len(b.sources) < maxSources {
+		b.sources[source] = b.sources[source] || critical
 	}
 }
 
@@ -69,10 +79,8 @@ func (b *batch) merge(other batch) {
 	default:
 		b.first, b.last = min(b.first, other.first), max(b.last, other.last)
 		b.due, b.quiet = earlier(b.due, other.due), b.quiet || other.quiet
-		for s := range other.sources {
-			if len(b.sources) < maxSources {
-				b.sources[s] = struct{}{}
-			}
+		for s, critical := range other.sources {
+			b.about(s, critical)
 		}
 	}
 }
@@ -89,13 +97,18 @@ func (b *budget) spend(at time.Time, claim models.Claim) {
 	b.spent = append(b.spent, spending{at, claim})
 }
 
-func (b *budget) tell(source string, at time.Time) {
+func (b *budget) tell(source string, at time.Time, named bool) {
 	if b.told == nil {
-		b.told = map[string]time.Time{}
+		b.told = map[string]telling{}
 	}
-	if _, known := b.told[source]; known || len(b.told) < maxSources {
-		b.told[source] = at
+	t, known := b.told[source]
+	if !known && len(b.told) >= maxSources {
+		return
 	}
+	if t.at = at; named {
+		t.named = at
+	}
+	b.told[source] = t
 }
 
 // forget drops what is an hour old.
@@ -107,8 +120,8 @@ func (b *budget) forget(now time.Time) {
 	if b.spent = b.spent[old:]; old == 0 {
 		return // sources are told of by messages: none of them is old either
 	}
-	for source, at := range b.told {
-		if now.Sub(at) >= hour {
+	for source, t := range b.told {
+		if now.Sub(t.at) >= hour {
 			delete(b.told, source)
 		}
 	}
@@ -160,11 +173,11 @@ func (b *budget) decide(w *models.WaitingAlert, c *models.Contact, now time.Time
 	}
 	l := c.Limits
 	last, known := b.told[w.Source]
-	if known && l.Gather > 0 && w.CreatedAt.Before(last.Add(min(l.Gather, hour))) {
-		return b.wait(w, last.Add(l.Gather), waitsGathered)
+	lone := w.Severity == models.SeverityCritical && w.CreatedAt.Sub(last.named) >= hour
+	if known && !lone && l.Gather > 0 && w.CreatedAt.Before(last.at.Add(min(l.Gather, hour))) {
+		return b.wait(w, last.at.Add(l.Gather), waitsGathered)
 	}
 	others, reserve := b.room(l)
-	lone := w.Severity == models.SeverityCritical && (!known || w.CreatedAt.Sub(last) >= hour)
 	switch {
 	case others:
 		return b.alone(w, models.ClaimAlone, now)
@@ -184,7 +197,7 @@ func (b *budget) decide(w *models.WaitingAlert, c *models.Contact, now time.Time
 
 func (b *budget) alone(w *models.WaitingAlert, claim models.Claim, now time.Time) models.Decision {
 	b.spend(now, claim)
-	b.tell(w.Source, now)
+	b.tell(w.Source, now, true)
 	return models.Decision{ID: w.ID, Claim: claim}
 }
 
@@ -277,7 +290,8 @@ func (b *budget) take(others time.Time) batch {
 // sent notes that a digest was claimed.
 func (b *budget) sent(w *batch, claim models.Claim, now time.Time) {
 	b.spend(now, claim)
-	for s := range w.sources {
-		b.tell(s, now)
+	few := len(w.sources) <= models.NamedSources
+	for s, critical := range w.sources {
+		b.tell(s, now, few || critical)
 	}
 }

@@ -27,7 +27,7 @@ func (l *lane) load(ctx context.Context) error {
 	l.budgets = map[models.Address]*budget{}
 	for _, t := range told {
 		b := l.budget(t.Address)
-		if b.tell(t.Source, t.At); t.Mail {
+		if b.tell(t.Source, t.At, t.Named); t.Mail {
 			b.spend(t.At, t.Claim)
 		}
 	}

@@ -192,6 +192,55 @@ func TestLimits_PowerCut(t *testing.T) {
 	})
 }
 
+// What a digest only counts was not told: a critical of such a source still is
+// told within a minute, also after a restart; its next one waits like any other.
+func TestLimits_CriticalOfASourceThatWasOnlyCounted(t *testing.T) {
+	for name, restart := range map[string]bool{"goes on": false, "restarts": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *bench) {
+				b.contacts = limited()
+				b.start()
+				b.many(models.SeverityError, numbered("sw-", 300)...)
+				pass(10*time.Minute + 5*time.Second)
+				tries := b.server.tried()
+				if d := tries[len(tries)-1].Digest; d == nil || d.OtherSources == 0 {
+					t.Fatalf("no digest that only counts: %+v", d)
+				}
+				if restart {
+					b.stop()
+					b.start()
+				}
+				first := b.add("sw-150", models.SeverityCritical)[0]
+				pass(time.Minute)
+				if a := b.row(first.ID); a.Status != models.EmailSent {
+					t.Errorf("after a minute the first critical is %s: %s", a.Status, a.Detail)
+				}
+				second := b.add("sw-150", models.SeverityCritical)[0]
+				pass(time.Minute)
+				if a := b.row(second.ID); a.Status != models.EmailPending {
+					t.Errorf("after a minute the second is %s: %s", a.Status, a.Detail)
+				}
+			})
+		})
+	}
+}
+
+// A storm of criticals is told once: what a digest counts of them is not urgent
+// again.
+func TestLimits_CriticalsThatWereCountedAreNotUrgentAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.contacts = limited()
+		b.start()
+		for range 30 {
+			b.many(models.SeverityCritical, numbered("ups-", 500)...)
+			pass(time.Minute)
+		}
+		if n := len(b.server.tried()); n > 36 {
+			t.Errorf("%d messages in half an hour", n)
+		}
+	})
+}
+
 // A backlog that is sent again with old times of its own is new when it comes:
 // only receive time counts.
 func TestLimits_ReplayedBacklog(t *testing.T) {

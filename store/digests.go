@@ -131,20 +131,21 @@ func (s *Store) Unsettled(ctx context.Context, lane models.Lane) ([]models.Email
 }
 
 // Told is what the addresses of a lane were told since a time, the oldest
-// first: every message, and the other sources of digests.
+// first: every message, and the sources of the other rows of digests.
 func (s *Store) Told(ctx context.Context, lane models.Lane, since time.Time) ([]models.Told, error) {
 	var rows []struct {
 		Contact, Recipient sql.NullString
 		ClaimedAt          string
 		Claim              string
 		Source             string
-		Mail               bool
+		Mail, Named        bool
 	}
-	const carriers = "SELECT c.id, c.contact, c.channel, c.recipient, c.claimed_at, c.claim, e.source, 1 AS mail FROM email_alerts c INDEXED BY email_alerts_claimed CROSS JOIN events e WHERE c.claimed_at >= ? AND e.id = c.event_id"
-	const members = "SELECT DISTINCT c.id, c.contact, c.channel, c.recipient, c.claimed_at, c.claim, e.source, 0 AS mail FROM email_alerts c INDEXED BY email_alerts_claimed CROSS JOIN email_alerts m CROSS JOIN events e " +
-		"WHERE c.claimed_at >= ? AND m.mail_id = c.id AND m.id <> c.id AND e.id = m.event_id"
+	const carriers = "SELECT c.id, c.contact, c.channel, c.recipient, c.claimed_at, c.claim, e.source, 1 AS mail, e.severity = 'critical' AS critical FROM email_alerts c INDEXED BY email_alerts_claimed CROSS JOIN events e WHERE c.claimed_at >= ? AND e.id = c.event_id"
+	const members = "SELECT c.id, c.contact, c.channel, c.recipient, c.claimed_at, c.claim, e.source, 0 AS mail, max(e.severity = 'critical') AS critical FROM email_alerts c INDEXED BY email_alerts_claimed CROSS JOIN email_alerts m CROSS JOIN events e " +
+		"WHERE c.claimed_at >= ? AND m.mail_id = c.id AND m.id <> c.id AND e.id = m.event_id GROUP BY c.id, e.source"
 	at := models.FormatTime(since)
 	err := ofLane(s.gormR.WithContext(ctx).Table("("+carriers+" UNION ALL "+members+") told", at, at), "", lane).
+		Select("*, critical OR count(*) OVER (PARTITION BY id) <= ? AS named", models.NamedSources).
 		Order("claimed_at, id").Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read what was told: %w", err)
@@ -153,7 +154,7 @@ func (s *Store) Told(ctx context.Context, lane models.Lane, since time.Time) ([]
 	for i, r := range rows {
 		list[i] = models.Told{
 			Address: models.Address{Contact: r.Contact.String, Channel: lane.Channel, Recipient: r.Recipient.String},
-			Claim:   models.Claim(r.Claim), Source: r.Source, Mail: r.Mail,
+			Claim:   models.Claim(r.Claim), Source: r.Source, Mail: r.Mail, Named: r.Named,
 		}
 		if list[i].At, err = models.ParseTime(r.ClaimedAt); err != nil {
 			return nil, fmt.Errorf("what was told: %w", err)

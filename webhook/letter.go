@@ -13,7 +13,7 @@ import (
 // What a digest tells in a chat; the rest is counted. At most about 16 KB of
 // JSON, whatever the characters.
 const (
-	maxSources = 10
+	maxSources = models.NamedSources
 	maxNewest  = 8
 	maxLine    = 160 // characters of a message that is one line of a digest
 )

@@ -119,8 +119,8 @@ func outboxOrder(t *testing.T, s Store) {
 	same(t, "error", nil, err)
 	a, b := models.Address{Channel: models.DeliveryEmail, Recipient: "a@example.net"}, models.Address{Channel: models.DeliveryEmail, Recipient: "b@example.net"}
 	same(t, "told", []models.Told{
-		{Address: b, At: now, Claim: models.ClaimAlone, Source: e.Source, Mail: true},
-		{Address: a, At: now.Add(time.Second), Claim: models.ClaimReserve, Source: e.Source, Mail: true},
+		{Address: b, At: now, Claim: models.ClaimAlone, Source: e.Source, Mail: true, Named: true},
+		{Address: a, At: now.Add(time.Second), Claim: models.ClaimReserve, Source: e.Source, Mail: true, Named: true},
 	}, told)
 	if told, err = s.Told(t.Context(), mails, now.Add(time.Minute)); len(told) > 0 || err != nil {
 		t.Errorf("told since: %v, %v", told, err)
@@ -178,8 +178,8 @@ func digests(t *testing.T, s Store) {
 	told, err := s.Told(t.Context(), mails, now)
 	same(t, "error", nil, err)
 	same(t, "told", []models.Told{
-		{Address: g.Address, At: now, Claim: models.ClaimGathered, Source: receipts[2].Event.Source, Mail: true},
-		{Address: g.Address, At: now, Claim: models.ClaimGathered, Source: receipts[1].Event.Source},
+		{Address: g.Address, At: now, Claim: models.ClaimGathered, Source: receipts[2].Event.Source, Mail: true, Named: true},
+		{Address: g.Address, At: now, Claim: models.ClaimGathered, Source: receipts[1].Event.Source, Named: true},
 	}, told)
 	sent := finish(t, s, models.AlertUpdate{ID: 3, Status: models.EmailSent, Detail: "250 ok", Attempts: 1, At: now})
 	changed, more, err := s.Settle(t.Context(), sent)
