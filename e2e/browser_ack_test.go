@@ -156,6 +156,37 @@ func TestBrowser_CountsMove(t *testing.T) {
 	b.Lists(2)
 }
 
+// The form and older rows stand still under a header that is live; a filter
+// leads from there to the live list.
+func TestBrowser_HeadersAreLive(t *testing.T) {
+	t.Parallel()
+	p := startHub(t, options{})
+	d := dialDevice(t, p)
+	d.Ask(event("sw-9", "critical", "Port 9 burns"))
+	d.Ask(event("sw-9", "info", "Up"))
+	form, older, mails := browse(t, p.URL("/create")), browse(t, p.URL("/events?before=2")), browse(t, p.URL("/alerts?before=9"))
+	form.fill("sw-1", "info", "half a")
+	conn := `document.getElementById('conn').dataset.state`
+	for _, b := range []*tab{form, older, mails} {
+		b.Until(conn+` === 'live'`, settled)
+		b.Is(`document.title.slice(0, 4)`, "(1) ")
+	}
+	d.Ask(event("sw-9", "critical", "Port 9 melts")) // 3
+	for _, b := range []*tab{form, older, mails} {
+		b.Until(`document.title.startsWith('(2) ') && document.getElementById('n-crit').dataset.n === '2'`, settled)
+		b.Is(conn, "live")
+	}
+	form.Is(`document.querySelector('[name=message]').value`, "half a")
+	older.Lists(1)
+	older.Click("[name=ch][value=tcp]")
+	older.Lists(3, 2, 1)
+	older.At("/events?ch=tcp")
+	d.Ask(event("sw-9", "info", "Up again"))
+	older.Lists(4, 3, 2, 1)
+	older.Click("#pause")
+	older.Is(`document.getElementById('tail').dataset.state`, "paused")
+}
+
 // One acknowledgement stands for the repeats that share a row; one more for
 // everything that a filter shows, after a question.
 func TestBrowser_AcknowledgeMany(t *testing.T) {

@@ -45,7 +45,7 @@ func TestAlerts_AreFiltered(t *testing.T) {
 		"/alerts?contact=noc&st=failed": {models.EmailFilter{Contact: "noc", Status: models.EmailFailed}, "al-2 al-1", "/ws?contact=noc&lang=en&st=failed&view=alerts"},
 		"/alerts?ch=webhook":            {models.EmailFilter{Channel: models.DeliveryWebhook}, "al-4", "/ws?ch=webhook&lang=en&view=alerts"},
 		"/alerts?mail=2":                {models.EmailFilter{MailID: 2}, "al-2 al-1", "/ws?lang=en&mail=2&view=alerts"},
-		"/alerts?before=3&contact=noc":  {models.EmailFilter{Contact: "noc", Before: 3}, "al-2 al-1", ""},
+		"/alerts?before=3&contact=noc":  {models.EmailFilter{Contact: "noc", Before: 3}, "al-2 al-1", "/ws?before=3&contact=noc&lang=en&view=alerts"},
 	} {
 		answer, _, doc := page(t, server, "GET", address, "")
 		want.filter.Limit = 101

@@ -55,9 +55,7 @@ func (h *Handler) showAlerts(ctx context.Context, c echo.Context, title string, 
 	}
 	p := h.page(ctx, c, views.SectionAlerts, title)
 	p.Header, p.Refresh = figures.header(), d.Before == 0
-	if d.Before == 0 {
-		openSocket(ctx, &p, "alerts", d.Query.Values())
-	}
+	openSocket(ctx, &p, "alerts", withBefore(d.Query.Values(), d.Before))
 	return render(ctx, c, http.StatusOK, views.Alerts(p, d))
 }
 

@@ -39,9 +39,7 @@ func (h *Handler) getEventsPage(c echo.Context) error {
 		return render(ctx, c, http.StatusOK, views.EventsResults(p, d))
 	}
 	p.Header, p.Refresh, p.Toasts = header, before == 0, append(p.Toasts, left...)
-	if before == 0 {
-		openSocket(ctx, &p, "events", q.Values())
-	}
+	openSocket(ctx, &p, "events", withBefore(q.Values(), before))
 	return render(ctx, c, http.StatusOK, views.Events(p, d))
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -64,6 +65,7 @@ func (h *Handler) answerForm(ctx context.Context, c echo.Context, status int, fo
 	if err != nil {
 		return err
 	}
+	openSocket(ctx, &p, "create", url.Values{})
 	sources, err := h.svc.Sources(ctx, suggestions)
 	if err != nil {
 		return err

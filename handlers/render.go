@@ -89,6 +89,15 @@ func openSocket(ctx context.Context, p *views.Page, view string, values url.Valu
 	p.Socket = "/ws?" + values.Encode()
 }
 
+// withBefore is values for the socket of a page of older rows, which moves its
+// header alone; before is 0 for the page of the newest.
+func withBefore(values url.Values, before int64) url.Values {
+	if before > 0 {
+		values.Set("before", itoa(before))
+	}
+	return values
+}
+
 // otherLanguage is this page in the language that it is not in: relative to
 // where the browser is, except for the form, which answers at another address.
 func otherLanguage(ctx context.Context, c echo.Context, section views.Section) string {

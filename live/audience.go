@@ -37,7 +37,11 @@ func readAudience(r *http.Request, values url.Values, now time.Time) (audience, 
 	a := audience{section: views.Section(values.Get("view")), lang: i18n.Match(r)}
 	a.zone, _ = i18n.MatchZone(r)
 	var q query.Query
+	if values.Has("before") { // its rows stand still
+		a.section = views.SectionCreate
+	}
 	switch a.section {
+	case views.SectionCreate: // what every page shows, and nothing else
 	case viewEvent, views.SectionEvents:
 		a.section = views.SectionEvents
 		q, _ = query.Parse(values, now) // what it cannot read the page left out too

@@ -198,10 +198,11 @@ func (l *Live) AlertUpdated(a models.EmailAlert) { l.panel.changes.alert(a) }
 func (l *Live) AlertsChanged() { l.panel.changes.everything() }
 
 // ServePanel makes a websocket of r that carries HTML frames for one page, and
-// returns when it has ended. ?view= is dashboard, events, event, alerts or
-// audit, ?lang= en or es, ?since= the newest event that the page shows,
-// ?at= when it last heard a beat, ?paused=1 begins without rows; the rest are the page's own parameters. Only
-// pages of the panel's own origin may ask. Once may is false the socket is
+// returns when it has ended. ?view= is dashboard, create, events, event, alerts or
+// audit, ?lang= en or es, ?since= the newest event that the page shows, ?at= when
+// it last heard a beat, ?paused=1 begins without rows; create, and any view with
+// ?before=, gets what its header shows alone; the rest are the page's own
+// parameters. Only pages of the panel's own origin may ask. Once may is false the socket is
 // closed with 1008. The error says why no socket was
 // made; the answer has been written then.
 func (l *Live) ServePanel(w http.ResponseWriter, r *http.Request, may func() bool) error {

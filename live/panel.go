@@ -87,7 +87,7 @@ func (p *panel) serve(w http.ResponseWriter, r *http.Request, may func() bool) e
 	values := r.URL.Query()
 	a, q, err := readAudience(r, values, p.now())
 	if err != nil {
-		http.Error(w, "view must be dashboard, events, event, alerts or audit", http.StatusBadRequest)
+		http.Error(w, "view must be dashboard, create, events, event, alerts or audit", http.StatusBadRequest)
 		return err
 	}
 	zone, _ := p.zones.LoadOrStore(a.zone.String(), a.zone)

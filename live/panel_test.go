@@ -143,6 +143,9 @@ func TestPanel_EachViewGetsItsParts(t *testing.T) {
 		"view=events&q=x":              {list, false, false}, // what it asks for does not come
 		"view=event":                   {append(list, "strip", "news"), true, false},
 		"view=alerts":                  {append(header, "alert-figures", "alerts-day", "alerts-foot", "st-all", "st-sent", "st-failed", "st-skipped", "st-pending", "st-digested", "st-cancelled"), false, true},
+		"view=create":                  {header, false, false},
+		"view=events&before=9&q=fire":  {header, false, false},
+		"view=alerts&before=9":         {header, false, false},
 		"view=audit":                   {append(header, "audit-tables"), false, false},
 	}
 	for params, tt := range tests {

@@ -91,7 +91,7 @@ func TestSockets_RefusedBeforeTheUpgrade(t *testing.T) {
 		first.Close()
 		eventually(t, "the place is free again", func() bool { return status(path, nil) == http.StatusSwitchingProtocols })
 	}
-	for _, path := range []string{"/ws", "/ws?view=create", "/ws?view=%3Cb%3E"} {
+	for _, path := range []string{"/ws", "/ws?view=people", "/ws?view=%3Cb%3E"} {
 		if got := status(path, nil); got != http.StatusBadRequest {
 			t.Errorf("%s: %d, want 400", path, got)
 		}

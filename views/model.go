@@ -33,8 +33,7 @@ const AttentionRead = 100
 type Section string
 
 // The tabs, and what the user's menu leads to. The names are also the views
-// that the live socket knows, except of Create and what is not a tab, which
-// have none.
+// that the live socket knows, except of what is not a tab, which has none.
 const (
 	SectionNone      Section = ""
 	SectionDashboard Section = "dashboard"

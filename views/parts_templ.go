@@ -1102,7 +1102,7 @@ func notice(glyph, title, text string) templ.Component {
 	})
 }
 
-// olderNotice heads a page of older rows, which opens no socket.
+// olderNotice heads a page of older rows, whose socket moves its header alone.
 func olderNotice(url string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -191,8 +191,8 @@ func TestPages_areLiveOnlyWhereTheySaySo(t *testing.T) {
 			}
 		}
 		view, _, _ := strings.Cut(name, "-")
-		section := map[string]string{"dashboard": "dashboard", "wall": "dashboard", "events": "events", "event": "events", "alerts": "alerts", "audit": "audit"}[view]
-		live := section != "" && !strings.HasSuffix(name, "-older")
+		section := map[string]string{"dashboard": "dashboard", "wall": "dashboard", "events": "events", "event": "events", "alerts": "alerts", "audit": "audit", "create": "create"}[view]
+		live := section != ""
 		if want := "/ws?view=" + section; live && !slices.Equal(connects, []string{want}) || !live && len(connects) > 0 {
 			t.Errorf("sockets %v", connects)
 		}
@@ -205,7 +205,7 @@ func TestPages_areLiveOnlyWhereTheySaySo(t *testing.T) {
 		for _, n := range elements(doc, "noscript") {
 			refreshes = refreshes || strings.Contains(exactText(n), `http-equiv="refresh"`) || len(elements(n, "meta")) > 0
 		}
-		if refreshes != (live && (section == "dashboard" && name != "wall" || section == "events")) && name != "wall" {
+		if refreshes != (live && (section == "dashboard" && name != "wall" || section == "events" && name != "events-older")) && name != "wall" {
 			t.Errorf("reloads by itself: %v", refreshes)
 		}
 	})

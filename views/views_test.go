@@ -219,6 +219,8 @@ func testPage(ctx context.Context, s Section, live bool) Page {
 // pages are all pages, in all their states, with w in them.
 func pages(ctx context.Context, w words) map[string]templ.Component {
 	page := func(s Section, live bool) Page { return testPage(ctx, s, live) }
+	still := page(SectionEvents, true)
+	still.Refresh = false
 	wrong, stuck, done := w.form(), w.form(), w.form()
 	wrong.SourceError, wrong.SeverityError, wrong.MessageError = "no source", "no severity", "no message"
 	stuck.Trouble, done.Created = "the hub is busy", 48213
@@ -269,7 +271,7 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 		"events":          Events(toasted, w.events()),
 		"events-first":    Events(page(SectionEvents, true), EventsData{FirstRun: true, Samples: testSamples}),
 		"events-none":     Events(page(SectionEvents, true), none),
-		"events-older":    Events(page(SectionEvents, false), older),
+		"events-older":    Events(still, older),
 		"events-cut":      Events(page(SectionEvents, true), cut),
 		"events-fixed":    Events(page(SectionEvents, true), fixed),
 		"event":           Event(page(SectionEvents, true), opened),
@@ -277,7 +279,7 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 		"alerts":          Alerts(page(SectionAlerts, true), w.alerts()),
 		"alerts-first":    Alerts(page(SectionAlerts, true), AlertsData{}),
 		"alerts-unset":    Alerts(page(SectionAlerts, true), unset),
-		"alerts-older":    Alerts(page(SectionAlerts, false), oldAlerts),
+		"alerts-older":    Alerts(page(SectionAlerts, true), oldAlerts),
 		"alerts-filtered": Alerts(page(SectionAlerts, true), filtered),
 		"alerts-waiting":  Alerts(page(SectionAlerts, true), waiting),
 		"alerts-told":     Alerts(page(SectionAlerts, true), told),
@@ -289,11 +291,11 @@ func pages(ctx context.Context, w words) map[string]templ.Component {
 		"name-retry":      AskName(page(SectionAlerts, false), NameData{Action: "/alerts/902/retry", Next: "/alerts"}),
 		"audit":           Audit(page(SectionAudit, true), testAudit),
 		"audit-ill":       Audit(ill, AuditData{}),
-		"create":          Create(page(SectionCreate, false), w.form(), surround),
-		"create-bare":     Create(page(SectionCreate, false), EventForm{}, CreateData{}),
-		"create-wrong":    Create(page(SectionCreate, false), wrong, surround),
-		"create-stuck":    Create(page(SectionCreate, false), stuck, surround),
-		"create-done":     Create(page(SectionCreate, false), done, surround),
+		"create":          Create(page(SectionCreate, true), w.form(), surround),
+		"create-bare":     Create(page(SectionCreate, true), EventForm{}, CreateData{}),
+		"create-wrong":    Create(page(SectionCreate, true), wrong, surround),
+		"create-stuck":    Create(page(SectionCreate, true), stuck, surround),
+		"create-done":     Create(page(SectionCreate, true), done, surround),
 		"name":            AskName(page(SectionEvents, false), NameData{IDs: []string{w.source, "13"}, Group: true, Next: "/events", Error: w.detail}),
 		"name-alone":      AskName(page(SectionEvents, false), NameData{}),
 		"ack-all":         ConfirmAckAll(page(SectionEvents, false), AckAllData{Query: w.query(), Upto: 48214, Count: 12, Exact: true}),
