@@ -85,7 +85,6 @@ async function apply(how) {
   for (const [name, value] of form) if (value) wanted.set(name, value);
   const search = wanted.size ? `?${wanted}` : '';
   if (search === location.search) return;
-  if (!holder) return location.assign(`/events${search}`); // an older page stands still
   shown = search;
   history[how](null, '', location.pathname + search);
   if (!await load('/events', 'results')) return;

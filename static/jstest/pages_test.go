@@ -65,9 +65,8 @@ func (h *hub) pageOf(r *http.Request) templ.Component {
 	switch {
 	case r.URL.Path == "/events" || id > 0:
 		p.Section = views.SectionEvents
-		if d.Before, _ = strconv.ParseInt(r.URL.Query().Get("before"), 10, 64); d.Before == 0 {
-			p.Socket = "/ws?view=events&lang=en&" + q.String()
-		}
+		d.Before, _ = strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+		p.Socket = "/ws?view=events&lang=en&" + q.String()
 		if r.Header.Get("HX-Target") == "results" {
 			return views.EventsResults(p, d)
 		}
