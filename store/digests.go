@@ -92,7 +92,8 @@ func (s *Store) Release(ctx context.Context, carrier int64) error {
 
 // Settle records what a digest that has ended means for rows that belong to
 // it, some of them at a time, and returns these; none are left when it returns
-// fewer than it may. Repeating it does no harm.
+// fewer than it may. Repeating it does no harm, also after the digest was made to
+// be tried again.
 // The error wraps models.ErrUnavailable, or is the context's.
 func (s *Store) Settle(ctx context.Context, carrier models.EmailAlert) (changed []models.EmailAlert, more bool, err error) {
 	status, detail := carrier.Status, carrier.Detail
@@ -102,8 +103,9 @@ func (s *Store) Settle(ctx context.Context, carrier models.EmailAlert) (changed 
 	var rows []alertRow
 	err = s.write(ctx, fmt.Sprintf("settle the digest of alert %d", carrier.ID), func(tx *gorm.DB, sum *tally) error {
 		err := tx.Raw(`UPDATE email_alerts SET status = ?, detail = ?, next_attempt_at = NULL, updated_at = ?
-			WHERE id IN (SELECT id FROM email_alerts WHERE mail_id = ? AND id <> ? AND status = 'pending' LIMIT ?) RETURNING *`,
-			status, detail, models.FormatTime(carrier.UpdatedAt), carrier.ID, carrier.ID, slice).Scan(&rows).Error
+			WHERE id IN (SELECT id FROM email_alerts WHERE mail_id = ? AND id <> ? AND status = 'pending' LIMIT ?)
+			AND EXISTS (SELECT 1 FROM email_alerts WHERE id = ? AND status = ?) RETURNING *`,
+			status, detail, models.FormatTime(carrier.UpdatedAt), carrier.ID, carrier.ID, slice, carrier.ID, carrier.Status).Scan(&rows).Error
 		if err != nil {
 			return err
 		}

@@ -317,6 +317,9 @@ func retry(t *testing.T, s Store) {
 	if err != nil || again.ID != 2 || again.Status != models.EmailPending || again.Attempts != 1 || !again.NextAttemptAt.Equal(by.At) || !again.ClaimedAt.Equal(by.At) {
 		t.Errorf("again %+v, %v", again, err)
 	}
+	if late, _, err := s.Settle(t.Context(), failed); len(late) > 0 || err != nil {
+		t.Errorf("an outcome that holds no more settles %+v, %v", late, err)
+	}
 	if n := mustDue(t, s, mails, by.At); n.Alert.ID != 2 || n.Digest == nil || n.Digest.Total() != 2 {
 		t.Errorf("due %+v", n)
 	}
