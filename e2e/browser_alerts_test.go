@@ -143,8 +143,8 @@ func TestBrowser_PauseIsTold(t *testing.T) {
 	for _, o := range []string{"sw-1", "sw-2"} {
 		dialDevice(t, p).Ask(fmt.Sprintf(`{"source":%q,"severity":"critical","message":"down"}`, o))
 	}
-	b.Until(`/El envío de correo está en pausa \(desde \d\d:\d\d:\d\d\)\. .*535.* · .*\d alertas? esperan?\. Se reintenta por sí solo\./.test(document.getElementById('notices').innerText.replace(/\s+/g, ' '))`, settled)
-	list.Until(`/Email delivery is paused since .*535/.test(document.getElementById('notices').innerText)`, settled)
+	b.Until(`/No sale ningún correo \(desde \d\d:\d\d:\d\d\)\. .*535.* · .*\d alertas? esperan?\. Se reintenta por sí solo\./.test(document.getElementById('notices').innerText.replace(/\s+/g, ' '))`, settled)
+	list.Until(`/No email has got through since .*535/.test(document.getElementById('notices').innerText)`, settled)
 	list.Until(`document.getElementById('notices').innerText.includes('2 alerts wait')`, settled)
 	server.Set(func(*mailServer) { refuse = false })
 	for _, o := range []*tab{b, list} {

@@ -134,24 +134,24 @@ func TestNotices_tellOfPauses(t *testing.T) {
 		"mail": {
 			models.Health{Email: "535 refused", Pauses: []models.Pause{mail}},
 			HeaderData{WaitingEmails: 12, WaitingWebhooks: 5},
-			"Email delivery is paused since 09:41:52. 535 refused · 12 alerts wait. It is tried again by itself.",
-			"El envío de correo está en pausa (desde 09:41:52). 535 refused · 12 alertas esperan. Se reintenta por sí solo.",
+			"No email has got through since 09:41:52. 535 refused · 12 alerts wait. It is tried again by itself.",
+			"No sale ningún correo (desde 09:41:52). 535 refused · 12 alertas esperan. Se reintenta por sí solo.",
 		},
 		"mail, nothing waits": {
 			models.Health{Pauses: []models.Pause{mail}}, HeaderData{},
-			"Email delivery is paused since 09:41:52. 535 refused · It is tried again by itself.",
-			"El envío de correo está en pausa (desde 09:41:52). 535 refused · Se reintenta por sí solo.",
+			"No email has got through since 09:41:52. 535 refused · It is tried again by itself.",
+			"No sale ningún correo (desde 09:41:52). 535 refused · Se reintenta por sí solo.",
 		},
 		"mail, since when is not known": {
 			models.Health{Email: "the outbox cannot be read or written"}, HeaderData{WaitingEmails: 1},
-			"Email delivery is paused. the outbox cannot be read or written · 1 alert waits. It is tried again by itself.",
-			"El envío de correo está en pausa. no se puede leer ni escribir la bandeja de salida · 1 alerta espera. Se reintenta por sí solo.",
+			"Emails do not get through. the outbox cannot be read or written · 1 alert waits. It is tried again by itself.",
+			"Los correos no salen. no se puede leer ni escribir la bandeja de salida · 1 alerta espera. Se reintenta por sí solo.",
 		},
 		"webhooks": {
 			models.Health{Pauses: []models.Pause{hook("b", 0), hook("a", -48*time.Hour), hook("c", time.Second), hook("d", time.Minute)}},
 			HeaderData{WaitingEmails: 12, WaitingWebhooks: 5},
-			"Delivery to a (noc), b (noc), c (noc) and 1 more is paused since Sun 22 Feb 09:41:52. 503 of a · 5 alerts wait. It is tried again by itself.",
-			"El envío a a (noc), b (noc), c (noc) y 1 más está en pausa (desde dom 22 feb 09:41:52). 503 of a · 5 alertas esperan. Se reintenta por sí solo.",
+			"Nothing has reached a (noc), b (noc), c (noc) and 1 more since Sun 22 Feb 09:41:52. 503 of a · 5 alerts wait. It is tried again by itself.",
+			"Nada llega a a (noc), b (noc), c (noc) y 1 más (desde dom 22 feb 09:41:52). 503 of a · 5 alertas esperan. Se reintenta por sí solo.",
 		},
 	} {
 		for l, want := range map[i18n.Lang]string{i18n.English: tt.english, i18n.Spanish: tt.spanish} {
