@@ -24,7 +24,7 @@ func TestRun_HelpNamesEverySetting(t *testing.T) {
 func TestRun_RefusesAListGivenTwice(t *testing.T) {
 	for args, want := range map[string]string{
 		"serve --webhook-allow 10.20.0.5/32 --smtp-port=26 --smtp-port=25 --webhook-allow=10.20.0.6/32": "--webhook-allow",
-		"--smtp-to=a@example.net --smtp-to=a@example.net":                                              "--smtp-to",
+		"--smtp-to=a@example.net --smtp-to=a@example.net":                                               "--smtp-to",
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), append(strings.Fields(args), "--data-dir", t.TempDir()), strings.NewReader(""), &stdout, &stderr)
