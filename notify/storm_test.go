@@ -200,7 +200,7 @@ func TestLimits_CriticalOfASourceThatWasOnlyCounted(t *testing.T) {
 			bubble(t, func(t *testing.T, b *bench) {
 				b.contacts = limited()
 				b.start()
-				b.many(models.SeverityError, numbered("sw-", 300)...)
+				b.many(models.SeverityError, numbered("sw-", 80)...)
 				pass(10*time.Minute + 5*time.Second)
 				tries := b.server.tried()
 				if d := tries[len(tries)-1].Digest; d == nil || d.OtherSources == 0 {
@@ -210,12 +210,12 @@ func TestLimits_CriticalOfASourceThatWasOnlyCounted(t *testing.T) {
 					b.stop()
 					b.start()
 				}
-				first := b.add("sw-150", models.SeverityCritical)[0]
+				first := b.add("sw-50", models.SeverityCritical)[0]
 				pass(time.Minute)
 				if a := b.row(first.ID); a.Status != models.EmailSent {
 					t.Errorf("after a minute the first critical is %s: %s", a.Status, a.Detail)
 				}
-				second := b.add("sw-150", models.SeverityCritical)[0]
+				second := b.add("sw-50", models.SeverityCritical)[0]
 				pass(time.Minute)
 				if a := b.row(second.ID); a.Status != models.EmailPending {
 					t.Errorf("after a minute the second is %s: %s", a.Status, a.Detail)
@@ -231,12 +231,12 @@ func TestLimits_CriticalsThatWereCountedAreNotUrgentAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.contacts = limited()
 		b.start()
-		for range 30 {
-			b.many(models.SeverityCritical, numbered("ups-", 500)...)
+		for range 15 {
+			b.many(models.SeverityCritical, numbered("ups-", 60)...)
 			pass(time.Minute)
 		}
-		if n := len(b.server.tried()); n > 36 {
-			t.Errorf("%d messages in half an hour", n)
+		if n := len(b.server.tried()); n > 33 {
+			t.Errorf("%d messages in a quarter of an hour", n)
 		}
 	})
 }
