@@ -54,7 +54,7 @@ func TestFinished_ByChannel(t *testing.T) {
 		})
 		b.start()
 		for _, source := range []string{"sw-1", "sw-2", "sw-3"} {
-			b.add(source, models.SeverityError, b.chat(), to("ops@example.net"))
+			b.add(source, models.SeverityError, chat(), to("ops@example.net"))
 		}
 		pass(0)
 		sent, failed := b.service.Finished(models.DeliveryWebhook)

@@ -182,7 +182,7 @@ func (b *bench) at(text string) {
 }
 
 // unlimited is a contact of which every event makes a message.
-func unlimited() map[string]models.Contact { return map[string]models.Contact{"": {}} }
+func unlimited() map[string]models.Contact { return map[string]models.Contact{"": {}, "noc": {}} }
 
 // bubble runs a test with a service that is not started.
 func bubble(t *testing.T, test func(t *testing.T, b *bench)) {

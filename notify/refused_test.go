@@ -14,8 +14,7 @@ import (
 var forbidden = &models.Fault{Server: true, Permanent: true, Words: "403 Forbidden"}
 
 // chat is an alert for the bench's webhook.
-func (b *bench) chat() models.NewAlert {
-	b.contacts["noc"] = models.Contact{}
+func chat() models.NewAlert {
 	return models.NewAlert{Contact: "noc", Channel: models.DeliveryWebhook, Recipient: "slack"}
 }
 
@@ -37,7 +36,7 @@ func TestRefused_OneMessage(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.filter("ups")
 		for _, source := range []string{"sw-1", "ups", "sw-2", "sw-3"} {
-			b.add(source, models.SeverityCritical, b.chat())
+			b.add(source, models.SeverityCritical, chat())
 		}
 		b.start()
 		if p := b.service.Pauses(); b.row(1).Status != models.EmailSent || len(p) != 1 || p[0].Reason != forbidden.Words {
@@ -62,7 +61,7 @@ func TestRefused_WhatComesLater(t *testing.T) {
 		b.filter("ups")
 		b.start()
 		for range 3 {
-			b.add("ups", models.SeverityCritical, b.chat())
+			b.add("ups", models.SeverityCritical, chat())
 			pass(15 * time.Minute)
 		}
 		for id := range int64(3) {
@@ -70,7 +69,7 @@ func TestRefused_WhatComesLater(t *testing.T) {
 				t.Errorf("while nothing else is there: %+v", a)
 			}
 		}
-		b.add("sw-1", models.SeverityCritical, b.chat())
+		b.add("sw-1", models.SeverityCritical, chat())
 		pass(5*time.Minute + 2*time.Second)
 		if a := b.row(4); a.Status != models.EmailSent || a.Attempts != 1 {
 			t.Errorf("what came later: %+v", a)
@@ -91,7 +90,7 @@ func TestRefused_All(t *testing.T) {
 		b.hook.says(forbidden)
 		b.start()
 		for i := range 10 {
-			b.add(fmt.Sprint("sw-", i), models.SeverityCritical, b.chat())
+			b.add(fmt.Sprint("sw-", i), models.SeverityCritical, chat())
 		}
 		pass(170 * time.Minute)
 		tries := map[int64]int{} // in turn
@@ -114,7 +113,7 @@ func TestRefused_All(t *testing.T) {
 			}
 		}
 		b.hook.says(forbidden)
-		b.add("sw-1", models.SeverityCritical, b.chat())
+		b.add("sw-1", models.SeverityCritical, chat())
 		pass(3*time.Hour + time.Minute)
 		if a := b.row(11); a.Status != models.EmailFailed || !strings.HasPrefix(a.Detail, "gave up after 3h0m") {
 			t.Errorf("at its age: %+v", a)
