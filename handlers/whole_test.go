@@ -21,16 +21,15 @@ import (
 // silent is a hub's live panel and mailer that do nothing.
 type silent struct{}
 
-func (silent) EventsRecorded([]models.Receipt) {}
-func (silent) EventsChanged([]models.Event)    {}
-func (silent) AlertUpdated(models.EmailAlert)  {}
-func (silent) AlertsChanged()                  {}
-func (silent) Wake()                           {}
-func (silent) Paused() string                  { return "" }
-func (silent) Pauses() []models.Pause          { return nil }
-func (silent) Replan()                         {}
-func (silent) SentOK() int64                   { return 0 }
-func (silent) SentFail() int64                 { return 0 }
+func (silent) EventsRecorded([]models.Receipt)      {}
+func (silent) EventsChanged([]models.Event)         {}
+func (silent) AlertUpdated(models.EmailAlert)       {}
+func (silent) AlertsChanged()                       {}
+func (silent) Wake()                                {}
+func (silent) Paused() string                       { return "" }
+func (silent) Pauses() []models.Pause               { return nil }
+func (silent) Replan()                              {}
+func (silent) Finished(string) (sent, failed int64) { return 0, 0 }
 
 // whole serves the web door on a real hub over a real database.
 func whole(t *testing.T) *httptest.Server {

@@ -77,9 +77,9 @@ type Mail interface {
 	// tells of all channels.
 	Paused() string
 	Pauses() []models.Pause
-	// SentOK and SentFail count emails that ended so since the process started.
-	SentOK() int64
-	SentFail() int64
+	// Finished counts the messages of a channel that ended so since the process
+	// started.
+	Finished(channel string) (sent, failed int64)
 }
 
 // Defaults of Config.

@@ -139,10 +139,9 @@ func (m *fakeMail) Wake() {
 	defer m.mu.Unlock()
 	m.woken++
 }
-func (m *fakeMail) Paused() string         { return "" }
-func (m *fakeMail) Pauses() []models.Pause { return nil }
-func (m *fakeMail) SentOK() int64          { return 3 }
-func (m *fakeMail) SentFail() int64        { return 1 }
+func (m *fakeMail) Paused() string                       { return "" }
+func (m *fakeMail) Pauses() []models.Pause               { return nil }
+func (m *fakeMail) Finished(string) (sent, failed int64) { return 3, 1 }
 
 // start runs a hub and returns the function that closes it and waits.
 func start(t *testing.T, store hub.Store, cfg hub.Config) (h *hub.Hub, live *fakeLive, mail *fakeMail, stop func()) {

@@ -148,8 +148,7 @@ func (h *Hub) Stats(ctx context.Context) (models.Stats, error) {
 	}
 	stats.Process.TCPMessages = h.byTCP.Load()
 	stats.Process.HTTPMessages = h.byHTTP.Load()
-	stats.Process.EmailSentOK = h.mail.SentOK()
-	stats.Process.EmailSentFail = h.mail.SentFail()
+	stats.Process.EmailSentOK, stats.Process.EmailSentFail = h.mail.Finished(models.DeliveryEmail)
 	return stats, nil
 }
 

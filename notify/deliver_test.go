@@ -31,8 +31,8 @@ func TestRun_SendsWhatComesInOrderAndSleeps(t *testing.T) {
 				t.Errorf("alert %+v was tried as %+v", a, y)
 			}
 		}
-		if b.service.SentOK() != 3 || b.service.SentFail() != 0 || b.service.Paused() != "" || b.server.closed == 0 {
-			t.Errorf("ok %d, fail %d, paused %q, closed %d", b.service.SentOK(), b.service.SentFail(), b.service.Paused(), b.server.closed)
+		if b.sent() != 3 || b.failed() != 0 || b.service.Paused() != "" || b.server.closed == 0 {
+			t.Errorf("ok %d, fail %d, paused %q, closed %d", b.sent(), b.failed(), b.service.Paused(), b.server.closed)
 		}
 		begin := time.Now()
 		b.add("sw-1", models.SeverityError)
@@ -71,7 +71,7 @@ func TestRun_RetriesOneMessageWithoutHoldingOthersBack(t *testing.T) {
 		}
 		pass(25 * time.Hour)
 		a := b.row(1)
-		if a.Status != models.EmailFailed || a.Detail != "gave up after 24h0m0s: "+later.Words || b.service.SentFail() != 1 {
+		if a.Status != models.EmailFailed || a.Detail != "gave up after 24h0m0s: "+later.Words || b.failed() != 1 {
 			t.Errorf("in the end: %+v", a)
 		}
 		var waits []time.Duration
@@ -123,7 +123,7 @@ func TestRun_FailsARefusedMessageAtOnce(t *testing.T) {
 		b.start()
 		b.add("sw-1", models.SeverityError)
 		pass(time.Hour)
-		if a := b.row(1); a.Status != models.EmailFailed || a.Detail != never.Words || a.Attempts != 1 || len(b.server.tried()) != 1 || b.service.SentFail() != 1 {
+		if a := b.row(1); a.Status != models.EmailFailed || a.Detail != never.Words || a.Attempts != 1 || len(b.server.tried()) != 1 || b.failed() != 1 {
 			t.Errorf("refused: %+v, %d tries", a, len(b.server.tried()))
 		}
 	})
@@ -176,8 +176,8 @@ func TestRun_PausesAllForTheServerAndResumes(t *testing.T) {
 		}
 		b.server.says(nil)
 		pass(5 * time.Minute)
-		if got := b.counts(); got != "sent 6" || b.service.Paused() != "" || b.service.SentOK() != 6 || len(b.service.Pauses()) != 0 {
-			t.Errorf("after the pause: %s, paused %q, sent %d", got, b.service.Paused(), b.service.SentOK())
+		if got := b.counts(); got != "sent 6" || b.service.Paused() != "" || b.sent() != 6 || len(b.service.Pauses()) != 0 {
+			t.Errorf("after the pause: %s, paused %q, sent %d", got, b.service.Paused(), b.sent())
 		}
 		// The next outage starts with a short pause again.
 		b.server.says(refused)
@@ -228,8 +228,8 @@ func TestRun_GivesUpOnEachRowAtItsOwnAge(t *testing.T) {
 				t.Fatalf("after 210 min: %+v at age %v", a, age)
 			}
 		}
-		if b.service.SentFail() != rows || b.service.SentOK() != 0 {
-			t.Errorf("ok %d, fail %d", b.service.SentOK(), b.service.SentFail())
+		if b.failed() != rows || b.sent() != 0 {
+			t.Errorf("ok %d, fail %d", b.sent(), b.failed())
 		}
 	})
 }
@@ -245,8 +245,8 @@ func TestRun_SkipsWhoseContactIsGone(t *testing.T) {
 		if a := b.row(3); a.Status != models.EmailSkipped || a.Detail != "the contact noc has no webhook discord any more" {
 			t.Errorf("row %+v", a)
 		}
-		if tries := b.server.tried(); len(tries) != 1 || tries[0].Alert.Recipient != "ops@example.net" || b.service.SentFail() != 0 {
-			t.Errorf("tries %+v, %d failed", tries, b.service.SentFail())
+		if tries := b.server.tried(); len(tries) != 1 || tries[0].Alert.Recipient != "ops@example.net" || b.failed() != 0 {
+			t.Errorf("tries %+v, %d failed", tries, b.failed())
 		}
 	})
 }

@@ -89,7 +89,7 @@ func TestRun_TellsOfMessagesThatGotTooOld(t *testing.T) {
 				b.cfg.Failed = func(a models.EmailAlert) { told[a.ID] = a }
 				test(b)
 				want := map[int64]models.EmailAlert{1: b.row(1), 2: b.row(2)}
-				if diff := cmp.Diff(want, told); diff != "" || b.counts() != "failed 2" || b.service.SentFail() != 2 {
+				if diff := cmp.Diff(want, told); diff != "" || b.counts() != "failed 2" || b.failed() != 2 {
 					t.Errorf("%s; told (-stored +told):\n%s", b.counts(), diff)
 				}
 			})

@@ -157,9 +157,10 @@ func (l *lane) step(ctx context.Context) (time.Duration, error) {
 		return l.waitOut(ctx, now)
 	}
 	if l.pauses > 0 || now.Sub(l.plannedAt) < planEvery {
-		// After a pause one message that was not refused before finds out whether
-		// the other side works again, before any other is decided about. And while messages go out
-		// one after the other, each is not held up by what comes meanwhile.
+		// After a pause one message, if possible one that was not refused before,
+		// finds out whether the other side works again, before any other is decided
+		// about. And while messages go out one after the other, each is not held up
+		// by what comes meanwhile.
 		if tried, _, err := l.deliverDue(ctx, now); tried || err != nil {
 			return 0, err
 		}

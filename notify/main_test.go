@@ -219,6 +219,17 @@ func bubble(t *testing.T, test func(t *testing.T, b *bench)) {
 	})
 }
 
+// sent and failed count the mails that ended.
+func (b *bench) sent() int64 {
+	n, _ := b.service.Finished(models.DeliveryEmail)
+	return n
+}
+
+func (b *bench) failed() int64 {
+	_, n := b.service.Finished(models.DeliveryEmail)
+	return n
+}
+
 // start starts the service, as new.
 func (b *bench) start() {
 	b.service = notify.New(b.outbox, b.cfg)

@@ -197,12 +197,6 @@ func (s *Service) Finished(channel string) (sent, failed int64) {
 	return e.sent.Load(), e.failed.Load()
 }
 
-// SentOK counts the mails that a server took since New.
-func (s *Service) SentOK() int64 { return s.mails.sent.Load() }
-
-// SentFail counts the mails that ended as failed since New.
-func (s *Service) SentFail() int64 { return s.mails.failed.Load() }
-
 // Run delivers until ctx ends, and is called once. Attempts in flight then end
 // within a moment and their rows stay as they were. The only error is that an
 // outcome could not be recorded before leaving: that message will be repeated,
